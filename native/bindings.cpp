@@ -1,0 +1,248 @@
+// The Python face of the kernels: checks shapes, releases the GIL, hands results out without copying.
+// Arrays are C-contiguous; anything else is refused rather than converted, so nothing is copied by accident.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "core/dispatch.h"
+#include "core/ops.h"
+#include "core/pack.h"
+#include "core/pool.h"
+
+namespace nb = nanobind;
+using nb::arg;
+
+template <class T, class... Shape>
+using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu, Shape...>;
+template <class T, class... Shape>
+using InOut = nb::ndarray<T, nb::c_contig, nb::device::cpu, Shape...>;
+using Matrix = In<float, nb::ndim<2>>;
+using Cube = In<float, nb::ndim<3>>;
+using Vector = In<float, nb::ndim<1>>;
+using Ints = In<int32_t, nb::ndim<1>>;
+using Pages = InOut<float, nb::ndim<4>>;
+using Out = nb::ndarray<nb::numpy, float>;
+
+static void require(bool ok, const char* message) {
+  if (!ok) throw nb::value_error(message);
+}
+
+static Out result(std::initializer_list<size_t> shape) {
+  size_t count = 1;
+  for (size_t n : shape) count *= n;
+  void* p = gw::take_buffer(count * sizeof(float));
+  return Out((float*)p, shape, nb::capsule(p, [](void* q) noexcept { gw::recycle(q); }));
+}
+
+static std::vector<Out> linear(Matrix x, std::vector<gw::Packed*> weights, bool precise) {
+  size_t tokens = x.shape(0);
+  std::vector<const gw::PackedView*> views;
+  std::vector<Out> outs;
+  std::vector<float*> to;
+  for (gw::Packed* w : weights) {
+    require((size_t)w->view().cols == x.shape(1), "linear: x and the weights differ in columns");
+    views.push_back(&w->view());
+    outs.push_back(result({tokens, (size_t)w->view().rows}));
+    to.push_back(outs.back().data());
+  }
+  nb::gil_scoped_release free;
+  gw::linear(x.data(), (int)tokens, (int)x.shape(1), views, precise, to);
+  return outs;
+}
+
+static Out embed(const gw::Packed& table, Ints tokens, float factor) {
+  for (size_t i = 0; i < tokens.shape(0); ++i)
+    require(tokens.data()[i] >= 0 && tokens.data()[i] < table.view().rows, "embed: a token is outside the vocabulary");
+  Out out = result({tokens.shape(0), (size_t)table.view().cols});
+  nb::gil_scoped_release free;
+  gw::embed(table.view(), tokens.data(), (int)tokens.shape(0), factor, out.data());
+  return out;
+}
+
+static Out unpack(const gw::Packed& w) {
+  size_t rows = w.view().rows, cols = w.view().cols;
+  Out out = result({rows, cols});
+  nb::gil_scoped_release free;
+  for (size_t r = 0; r < rows; ++r) gw::unpack_row(w.view(), (int)r, out.data() + r * cols);
+  return out;
+}
+
+static Out rms_norm(In<float> x, Vector scale, float eps) {
+  size_t n = scale.shape(0), rows = 1;
+  require(x.ndim() >= 1 && x.ndim() <= 3 && x.shape(x.ndim() - 1) == n, "rms_norm: the last axis of x and the scale differ");
+  for (size_t i = 0; i + 1 < x.ndim(); ++i) rows *= x.shape(i);
+  Out out = x.ndim() == 1 ? result({n}) : x.ndim() == 2 ? result({rows, n}) : result({x.shape(0), x.shape(1), n});
+  nb::gil_scoped_release free;
+  gw::rms_norm(x.data(), (int)rows, (int)n, scale.data(), eps, out.data());
+  return out;
+}
+
+static Out rope_table(Ints positions, int n, double base, double stretch) {
+  require(n > 0 && n % 2 == 0 && base > 0 && stretch > 0, "rope_table: an even head_dim and a positive base and stretch are needed");
+  Out out = result({positions.shape(0), (size_t)n});
+  nb::gil_scoped_release free;
+  gw::rope_table(positions.data(), (int)positions.shape(0), n, base, stretch, out.data());
+  return out;
+}
+
+static Out rope(Cube x, Matrix table) {
+  require(table.shape(0) == x.shape(0) && table.shape(1) == x.shape(2), "rope: the table does not fit x");
+  Out out = result({x.shape(0), x.shape(1), x.shape(2)});
+  nb::gil_scoped_release free;
+  gw::rope(x.data(), (int)x.shape(0), (int)x.shape(1), (int)x.shape(2), table.data(), out.data());
+  return out;
+}
+
+using Binary = void (*)(const float*, const float*, int, int, float*);
+static Out binary(Matrix a, Matrix b, Binary run) {
+  require(a.shape(0) == b.shape(0) && a.shape(1) == b.shape(1), "the two arrays differ in shape");
+  Out out = result({a.shape(0), a.shape(1)});
+  nb::gil_scoped_release free;
+  run(a.data(), b.data(), (int)a.shape(0), (int)a.shape(1), out.data());
+  return out;
+}
+
+static gw::LayerCache layer(Pages& k, Pages& v, In<int32_t, nb::ndim<2>>& table, Ints& slots, Ints& positions) {
+  size_t dim = k.shape(2);
+  require(k.shape(3) == gw::kPage && v.shape(2) == gw::kPage && v.shape(3) == dim && k.shape(0) == v.shape(0) && k.shape(1) == v.shape(1),
+          "the cache must be k[pages, kv_heads, head_dim, 32] and v[pages, kv_heads, 32, head_dim]");
+  require(slots.shape(0) == positions.shape(0), "slots and positions differ in length");
+  require(table.shape(1) > 0, "the page table is empty");
+  for (size_t i = 0; i < slots.shape(0); ++i) {
+    int slot = slots.data()[i], position = positions.data()[i];
+    require(slot >= 0 && (size_t)slot < table.shape(0) && position >= 0, "a slot or position is outside the page table");
+    int page = table.data()[slot * table.shape(1) + (position / gw::kPage) % table.shape(1)];
+    require(page >= 0 && (size_t)page < k.shape(0), "the page table names a page that does not exist");
+  }
+  return {k.data(), v.data(), table.data(), (int)table.shape(1), (int)k.shape(1), (int)dim};
+}
+
+static void cache_write(Cube k, Cube v, Pages k_pages, Pages v_pages, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions) {
+  gw::LayerCache cache = layer(k_pages, v_pages, table, slots, positions);
+  for (const Cube* x : {&k, &v})
+    require(x->shape(0) == slots.shape(0) && (int)x->shape(1) == cache.kv_heads && (int)x->shape(2) == cache.head_dim, "cache_write: k or v does not fit the cache");
+  nb::gil_scoped_release free;
+  gw::cache_write(cache, k.data(), v.data(), slots.data(), positions.data(), (int)slots.shape(0));
+}
+
+static Out attend(Cube q, Pages k_pages, Pages v_pages, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions, float scale, int window, float softcap) {
+  gw::LayerCache cache = layer(k_pages, v_pages, table, slots, positions);
+  require(q.shape(0) == slots.shape(0) && (int)q.shape(2) == cache.head_dim && q.shape(1) % cache.kv_heads == 0, "attend: q does not fit the cache");
+  require(window >= 0, "attend: a window is 0 (none) or more");
+  for (size_t i = 0; i < slots.shape(0); ++i) {   // every page a token will read must be one that exists
+    int last = positions.data()[i] / gw::kPage, first = window ? std::max(0, positions.data()[i] - window + 1) / gw::kPage : 0;
+    require(last - first < cache.ring, "attend: the ring is smaller than what a token sees");
+    for (int p = first; p < last; ++p) {
+      int page = table.data()[(size_t)slots.data()[i] * cache.ring + p % cache.ring];
+      require(page >= 0 && (size_t)page < k_pages.shape(0), "attend: the page table names a page that does not exist");
+    }
+  }
+  Out out = result({q.shape(0), q.shape(1), q.shape(2)});
+  nb::gil_scoped_release free;
+  gw::attend(cache, q.data(), slots.data(), positions.data(), (int)q.shape(0), (int)q.shape(1), scale, window, softcap, out.data());
+  return out;
+}
+
+static nb::tuple top_k(Vector row, int k) {
+  require(k >= 1 && (size_t)k <= row.shape(0), "top_k: k must be between 1 and the number of values");
+  Out values = result({(size_t)k});
+  void* p = gw::take_buffer(k * sizeof(int32_t));
+  nb::ndarray<nb::numpy, int32_t> at((int32_t*)p, {(size_t)k}, nb::capsule(p, [](void* q) noexcept { gw::recycle(q); }));
+  {
+    nb::gil_scoped_release free;
+    gw::kernels().top_k(row.data(), (int)row.shape(0), k, values.data(), at.data());
+  }
+  return nb::make_tuple(at, values);
+}
+
+// One row through the activation quantiser, for tests: codes, scales, outlier columns, outlier values.
+static nb::tuple quantise(Vector x, bool precise) {
+  int n = (int)x.shape(0), groups = n / gw::kGroup;
+  require(n > 0 && n % gw::kGroup == 0, "quantise: a multiple of 32 values is needed");
+  std::vector<int8_t> q8(n);
+  std::vector<int16_t> q16(n);
+  std::vector<int32_t> sums(2 * groups), at(gw::kOutliers, -1);
+  Out codes = result({(size_t)n}), scale = result({(size_t)groups}), outlier = result({(size_t)gw::kOutliers});
+  gw::Activations a{1, n, groups, precise ? nullptr : q8.data(), precise ? q16.data() : nullptr, scale.data(), sums.data(), at.data(), outlier.data()};
+  gw::kernels().quantise(x.data(), a, 0);
+  for (int i = 0; i < n; ++i) codes.data()[i] = precise ? q16[i] : q8[i];
+  return nb::make_tuple(codes, scale, at, outlier);
+}
+
+// End of `count` strings (uint64 length, then bytes) that start at `offset`, or -1 where they would pass the end.
+static int64_t scan_strings(In<uint8_t, nb::ndim<1>> region, int64_t offset, int64_t count) {
+  const uint8_t* p = region.data();
+  uint64_t size = region.shape(0), at = offset;
+  require(offset >= 0 && count >= 0, "scan_strings: negative offset or count");
+  for (int64_t i = 0; i < count; ++i) {
+    uint64_t length;
+    if (at > size || size - at < 8) return -1;
+    std::memcpy(&length, p + at, 8);
+    at += 8;
+    if (length > size - at) return -1;
+    at += length;
+  }
+  return (int64_t)at;
+}
+
+NB_MODULE(_native, m) {
+  m.doc() = "gemwright's kernels; use gemwright.ops.";
+  nb::set_leak_warnings(false);   // arrays may outlive the interpreter's teardown
+
+  m.def("targets", [] {
+    nb::list all;
+    for (const gw::TargetInfo& t : gw::targets()) all.append(nb::make_tuple(t.name, t.supported));
+    return all;
+  });
+  m.def("active_target", [] { return gw::kernels().name; });
+  m.def("use_target", &gw::use_target, arg("name"));
+  m.def("threads", &gw::threads);
+  m.def("set_threads", [](int count) {
+    require(count >= 1 && count <= 512, "set_threads: between 1 and 512");
+    gw::set_threads(count);
+  }, arg("count"));
+
+  nb::class_<gw::Packed>(m, "Packed")
+      .def("__init__", [](gw::Packed* self, int type, In<uint8_t, nb::ndim<1>> data, int rows, int cols) {
+        gw::TypeInfo info = gw::type_info(type);
+        require(rows > 0 && cols > 0 && cols % info.block_values == 0, "Packed: columns are not a whole number of blocks");
+        require(data.shape(0) == (size_t)rows * (size_t)(cols / info.block_values) * info.block_bytes, "Packed: data is not of the size its shape needs");
+        nb::gil_scoped_release free;
+        new (self) gw::Packed(type, data.data(), rows, cols);
+      }, arg("type"), arg("data").noconvert(), arg("rows"), arg("cols"))
+      .def_prop_ro("rows", [](const gw::Packed& w) { return w.view().rows; })
+      .def_prop_ro("cols", [](const gw::Packed& w) { return w.view().cols; })
+      .def_prop_ro("nbytes", &gw::Packed::bytes)
+      .def("to_f32", &unpack);
+
+  m.def("linear", &linear, arg("x").noconvert(), arg("weights"), arg("precise"));
+  m.def("embed", &embed, arg("table"), arg("tokens").noconvert(), arg("factor"));
+  m.def("rms_norm", &rms_norm, arg("x").noconvert(), arg("scale").noconvert(), arg("eps"));
+  m.def("rope_table", &rope_table, arg("positions").noconvert(), arg("head_dim"), arg("base"), arg("stretch"));
+  m.def("rope", &rope, arg("x").noconvert(), arg("table").noconvert());
+  m.def("geglu_mul", [](Matrix gate, Matrix up) { return binary(gate, up, gw::geglu); }, arg("gate").noconvert(), arg("up").noconvert());
+  m.def("add", [](Matrix a, Matrix b) { return binary(a, b, gw::add); }, arg("a").noconvert(), arg("b").noconvert());
+  m.def("cache_write", &cache_write, arg("k").noconvert(), arg("v").noconvert(), arg("k_pages").noconvert(), arg("v_pages").noconvert(),
+        arg("table").noconvert(), arg("slots").noconvert(), arg("positions").noconvert());
+  m.def("attend", &attend, arg("q").noconvert(), arg("k_pages").noconvert(), arg("v_pages").noconvert(), arg("table").noconvert(),
+        arg("slots").noconvert(), arg("positions").noconvert(), arg("scale"), arg("window"), arg("softcap"));
+  m.def("argmax", [](Vector row) {
+    require(row.shape(0) > 0, "argmax: no values");
+    nb::gil_scoped_release free;
+    return gw::kernels().argmax(row.data(), (int)row.shape(0));
+  }, arg("row").noconvert());
+  m.def("top_k", &top_k, arg("row").noconvert(), arg("k"));
+  m.def("log_sum_exp", [](Vector row) {
+    require(row.shape(0) > 0, "log_sum_exp: no values");
+    nb::gil_scoped_release free;
+    return gw::kernels().log_sum_exp(row.data(), (int)row.shape(0));
+  }, arg("row").noconvert());
+  m.def("quantise", &quantise, arg("x").noconvert(), arg("precise"));
+  m.def("scan_strings", &scan_strings, arg("region").noconvert(), arg("offset"), arg("count"));
+}

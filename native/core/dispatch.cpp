@@ -1,0 +1,59 @@
+#include "dispatch.h"
+
+#include <atomic>
+#include <stdexcept>
+
+namespace gw {
+namespace {
+
+struct Entry {
+  const char* name;
+  const Kernels& (*table)();
+  bool (*supported)();
+};
+
+const Entry kEntries[] = {
+    {"scalar", kernels_scalar, [] { return true; }},
+    {"avx2", kernels_avx2, [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }},
+    {"avx512", kernels_avx512,
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("f16c");
+     }},
+    {"avx512vnni", kernels_avx512vnni, [] { return kEntries[2].supported() && __builtin_cpu_supports("avx512vnni"); }},
+};
+
+std::atomic<const Kernels*> active{nullptr};
+
+}  // namespace
+
+std::vector<TargetInfo> targets() {
+  __builtin_cpu_init();
+  std::vector<TargetInfo> all;
+  for (const Entry& e : kEntries) all.push_back({e.name, e.supported()});
+  return all;
+}
+
+const Kernels& kernels() {
+  const Kernels* table = active.load();
+  if (table) return *table;
+  for (const Entry& e : kEntries)
+    if (e.supported()) table = &e.table();
+  active = table;
+  return *table;
+}
+
+void use_target(const std::string& name) {
+  std::string known;
+  for (const Entry& e : kEntries) {
+    if (name == e.name) {
+      if (!e.supported()) throw std::invalid_argument("this CPU cannot run the target '" + name + "'");
+      active = &e.table();
+      return;
+    }
+    known += known.empty() ? e.name : std::string(", ") + e.name;
+  }
+  throw std::invalid_argument("there is no CPU target '" + name + "'; the targets are " + known);
+}
+
+}  // namespace gw

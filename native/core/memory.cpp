@@ -1,0 +1,96 @@
+#include "memory.h"
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <new>
+#include <vector>
+
+namespace gw {
+namespace {
+
+constexpr size_t kHeader = 64;            // before each buffer: its size class
+constexpr size_t kKeep = 64u << 20;       // bytes of free buffers kept
+
+void* aligned(size_t bytes) {
+  void* p = std::aligned_alloc(64, (bytes + 63) & ~size_t(63));
+  if (!p) throw std::bad_alloc();
+  return p;
+}
+
+std::mutex gate;
+std::map<size_t, std::vector<void*>> free_buffers;
+size_t kept = 0;
+
+// Sizes are rounded to an eighth of their power of two, so that similar shapes share blocks.
+size_t size_class(size_t bytes) {
+  size_t step = 512;
+  while (step * 16 <= bytes) step *= 2;
+  return (bytes + step - 1) / step * step;
+}
+
+}  // namespace
+
+void Unmap::operator()(void* p) const { munmap(p, bytes); }
+
+Block map_block(size_t bytes) {
+  constexpr size_t huge = 2u << 20;
+  size_t whole = (bytes + huge - 1) / huge * huge;
+  void* p = mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) throw std::bad_alloc();
+  madvise(p, whole, MADV_HUGEPAGE);   // a hint: without huge pages it is only slower
+  return Block(p, Unmap{whole});
+}
+
+void* take_buffer(size_t bytes) {
+  size_t size = size_class(bytes ? bytes : 1);
+  {
+    std::lock_guard<std::mutex> hold(gate);
+    std::vector<void*>& list = free_buffers[size];
+    if (!list.empty()) {
+      void* p = list.back();
+      list.pop_back();
+      kept -= size;
+      return p;
+    }
+  }
+  char* p = (char*)aligned(size + kHeader);
+  *(size_t*)p = size;
+  return p + kHeader;
+}
+
+void recycle(void* p) {
+  char* start = (char*)p - kHeader;
+  size_t size = *(size_t*)start;
+  {
+    std::lock_guard<std::mutex> hold(gate);
+    if (kept + size <= kKeep) {
+      free_buffers[size].push_back(p);
+      kept += size;
+      return;
+    }
+  }
+  std::free(start);
+}
+
+void* thread_scratch(int thread, size_t bytes) {
+  struct Scratch {
+    void* p = nullptr;
+    size_t size = 0;
+  };
+  static Scratch all[512 + 8];   // one for each possible thread, and a few for the caller's own uses
+  Scratch& s = all[thread];
+  if (s.size < bytes) {
+    std::free(s.p);
+    s.p = nullptr;
+    s.size = 0;
+    s.p = aligned(bytes);
+    s.size = bytes;
+  }
+  return s.p;
+}
+
+}  // namespace gw

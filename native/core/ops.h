@@ -1,0 +1,44 @@
+// The operations on whole arrays: they spread rows, tiles and heads over the thread pool and call the active kernels.
+// Shapes are checked by the callers (bindings.cpp); see core/kernels.h for formulas.
+#pragma once
+#include <vector>
+
+#include "kernels.h"
+#include "memory.h"
+
+namespace gw {
+
+// A matrix in tiles, in memory of its own.
+class Packed {
+ public:
+  // data: rows * cols values of ggml type `type`, row by row, without padding.
+  Packed(int type, const uint8_t* data, int rows, int cols);
+  const PackedView& view() const { return view_; }
+  size_t bytes() const { return view_.tile_bytes * view_.tiles(); }
+
+ private:
+  PackedView view_;
+  Block memory_;
+};
+
+// out[i] = x @ W[i]^T, all from one quantisation of x.  x: [tokens, cols]; out[i]: [tokens, W[i].rows].
+void linear(const float* x, int tokens, int cols, const std::vector<const PackedView*>& w, bool precise, const std::vector<float*>& out);
+void embed(const PackedView& table, const int* tokens, int count, float factor, float* out);
+void rms_norm(const float* x, int rows, int n, const float* scale, float eps, float* out);
+void rope_table(const int* positions, int tokens, int n, double base, double stretch, float* out);
+void rope(const float* x, int tokens, int heads, int n, const float* table, float* out);
+void geglu(const float* gate, const float* up, int rows, int n, float* out);
+void add(const float* a, const float* b, int rows, int n, float* out);
+
+// The cache of one layer: pages of kPage tokens. table: [slots, ring] page numbers; logical page p of a slot is
+// table[slot][p % ring].
+struct LayerCache {
+  float* k;     // [pages, kv_heads, head_dim, kPage]
+  float* v;     // [pages, kv_heads, kPage, head_dim]
+  const int* table;
+  int ring, kv_heads, head_dim;
+};
+void cache_write(const LayerCache& cache, const float* k, const float* v, const int* slots, const int* positions, int tokens);
+void attend(const LayerCache& cache, const float* q, const int* slots, const int* positions, int tokens, int heads, float scale, int window, float softcap, float* out);
+
+}  // namespace gw

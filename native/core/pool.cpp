@@ -1,0 +1,114 @@
+#include "pool.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace gw {
+namespace {
+
+#if defined(__x86_64__)
+inline void relax() { __builtin_ia32_pause(); }
+#else
+inline void relax() { asm volatile("yield"); }
+#endif
+
+// A worker spins this long for the next piece of a forward pass (about 50 microseconds) before it sleeps.
+constexpr int kSpins = 2000;
+
+class Pool {
+ public:
+  explicit Pool(int count) : owner_(getpid()) {
+    for (int i = 1; i < count; ++i) workers_.emplace_back([this, i] { work(i); });
+  }
+
+  ~Pool() {
+    stop_ = true;
+    start();
+    for (std::thread& w : workers_) w.join();
+  }
+
+  int size() const { return (int)workers_.size() + 1; }
+  pid_t owner() const { return owner_; }
+  void abandon() { for (std::thread& w : workers_) w.detach(); }   // after fork: the threads are the parent's
+
+  void run(int n, int grain, const Range& fn) {
+    n_ = n;
+    grain_ = grain;
+    fn_ = &fn;
+    next_.store(0, std::memory_order_relaxed);
+    busy_.store((int)workers_.size(), std::memory_order_relaxed);
+    start();
+    take(0);
+    for (int spins = 0; busy_.load(std::memory_order_acquire) != 0;)
+      if (++spins < kSpins) relax();
+      else std::this_thread::yield();
+  }
+
+ private:
+  void start() {
+    round_.fetch_add(1, std::memory_order_release);
+    round_.notify_all();
+  }
+
+  void take(int thread) {
+    for (;;) {
+      int begin = next_.fetch_add(grain_, std::memory_order_relaxed);
+      if (begin >= n_) return;
+      (*fn_)(begin, std::min(begin + grain_, n_), thread);
+    }
+  }
+
+  void work(int thread) {
+    unsigned seen = 0;
+    for (;;) {
+      for (int spins = 0; round_.load(std::memory_order_acquire) == seen; ++spins) {
+        if (spins < kSpins) relax();
+        else round_.wait(seen, std::memory_order_acquire);
+      }
+      ++seen;
+      if (stop_) return;
+      take(thread);
+      busy_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  pid_t owner_;
+  std::vector<std::thread> workers_;
+  std::atomic<unsigned> round_{0};
+  std::atomic<int> next_{0}, busy_{0};
+  std::atomic<bool> stop_{false};
+  int n_ = 0, grain_ = 1;
+  const Range* fn_ = nullptr;
+};
+
+std::mutex gate;   // one parallel_for at a time; also guards `pool`
+std::unique_ptr<Pool> pool;
+std::atomic<int> wanted{1};
+
+}  // namespace
+
+int threads() { return wanted.load(); }
+
+void set_threads(int count) {
+  std::lock_guard<std::mutex> hold(gate);
+  wanted = count;
+  if (pool && pool->owner() != getpid()) { pool->abandon(); pool.release(); }
+  if (pool && pool->size() != count) pool.reset();
+}
+
+void parallel_for(int n, int grain, const Range& fn) {
+  if (n <= 0) return;
+  std::lock_guard<std::mutex> hold(gate);
+  if (n <= grain || wanted == 1) return fn(0, n, 0);
+  if (pool && pool->owner() != getpid()) { pool->abandon(); pool.release(); }
+  if (!pool) pool = std::make_unique<Pool>(wanted);
+  pool->run(n, grain, fn);
+}
+
+}  // namespace gw

@@ -1,0 +1,63 @@
+// Operations that take every row by itself.
+#include <algorithm>
+#include <cmath>
+
+#include "dispatch.h"
+#include "ops.h"
+#include "pool.h"
+
+namespace gw {
+namespace {
+
+// Rows a piece of work takes, so that one piece is worth the hand-over (about 16k values).
+int grain(int values_per_row) { return std::max(1, 16384 / std::max(1, values_per_row)); }
+
+}  // namespace
+
+void rms_norm(const float* x, int rows, int n, const float* scale, float eps, float* out) {
+  const Kernels& run = kernels();
+  parallel_for(rows, grain(n), [&](int begin, int end, int) {
+    for (int r = begin; r < end; ++r) run.rms_norm(x + (size_t)r * n, scale, out + (size_t)r * n, n, eps);
+  });
+}
+
+// Angles in double: at position 131,072 a float angle would be off by up to 0.008.
+void rope_table(const int* positions, int tokens, int n, double base, double stretch, float* out) {
+  int half = n / 2;
+  std::vector<double> frequency(half);
+  for (int i = 0; i < half; ++i) frequency[i] = std::pow(base, -2.0 * i / n) / stretch;
+  parallel_for(tokens, 16, [&](int begin, int end, int) {
+    for (int t = begin; t < end; ++t)
+      for (int i = 0; i < half; ++i) {
+        double angle = positions[t] * frequency[i];
+        out[(size_t)t * n + i] = (float)std::cos(angle);
+        out[(size_t)t * n + half + i] = (float)std::sin(angle);
+      }
+  });
+}
+
+void rope(const float* x, int tokens, int heads, int n, const float* table, float* out) {
+  const Kernels& run = kernels();
+  size_t stride = (size_t)heads * n;
+  parallel_for(tokens, grain((int)stride), [&](int begin, int end, int) {
+    for (int t = begin; t < end; ++t) run.rope(x + t * stride, table + (size_t)t * n, out + t * stride, heads, n);
+  });
+}
+
+void geglu(const float* gate, const float* up, int rows, int n, float* out) {
+  const Kernels& run = kernels();
+  parallel_for(rows, grain(n * 4), [&](int begin, int end, int) {
+    size_t at = (size_t)begin * n;
+    for (int r = begin; r < end; ++r, at += n) run.geglu(gate + at, up + at, out + at, n);
+  });
+}
+
+void add(const float* a, const float* b, int rows, int n, float* out) {
+  const Kernels& run = kernels();
+  parallel_for(rows, grain(n), [&](int begin, int end, int) {
+    size_t at = (size_t)begin * n;
+    for (int r = begin; r < end; ++r, at += n) run.add(a + at, b + at, out + at, n);
+  });
+}
+
+}  // namespace gw

@@ -1,0 +1,119 @@
+// Integer dot products of one group with 256-bit registers; meaning: dot_scalar.h.
+//
+// int8: vpmaddubsw multiplies unsigned by signed bytes into int16 pairs. Codes of 4 and 5 bits leave room to add
+// several pairs in int16 before widening: 8 steps x 2 x 15 x 127 and 4 steps x 2 x 31 x 127 are below 32,768. Signed
+// 8-bit codes use |w| and x with w's sign, and widen at once (2 x 128 x 127 just fits).
+// int16: codes widened to int16, vpmaddwd.
+
+struct I16 {
+  __m256i lo, hi;
+};
+inline V16 to_float(I16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
+
+constexpr int kTokens = 4, kTokensWide = 2;
+
+inline __m256i load256(const void* p) { return _mm256_loadu_si256((const __m256i*)p); }
+
+// Fifth bits of step `step`, at their place, from the plane of 32 cells.
+inline __m256i fifth_bits(__m256i plane, int step) {
+  __m256i moved = step < 4 ? _mm256_slli_epi16(plane, 4 - step) : _mm256_srli_epi16(plane, step - 4);
+  return _mm256_and_si256(moved, _mm256_set1_epi8(16));
+}
+
+template <Codes C, bool kUnpacked>
+inline __m256i load_step(const unsigned char* group, int step, int half) {
+  if constexpr (C == Codes::s8 || kUnpacked) return load256(group + step * kStepBytes + 32 * half);
+  __m256i both = load256(group + (step / 2) * kStepBytes + 32 * half);
+  __m256i code = _mm256_and_si256(step % 2 ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
+  if constexpr (C == Codes::u5) code = _mm256_or_si256(code, fifth_bits(load256(group + 4 * kStepBytes + 32 * half), step));
+  return code;
+}
+
+template <Codes C>
+inline void unpack(const unsigned char* group, unsigned char* to) {
+#pragma GCC unroll 8
+  for (int step = 0; step < kSteps; ++step)
+    for (int half = 0; half < 2; ++half)
+      _mm256_storeu_si256((__m256i*)(to + step * kStepBytes + 32 * half), load_step<C, false>(group, step, half));
+}
+
+inline I16 minus(I16 a, int x) {
+  __m256i b = _mm256_set1_epi32(x);
+  return {_mm256_sub_epi32(a.lo, b), _mm256_sub_epi32(a.hi, b)};
+}
+
+template <Codes C, bool kUnpacked, bool kHalves, int kZero, int NT>
+inline void dot(const unsigned char* group, const int8_t* const* x, const int* const* x_sums, I16 (*sums)[2]) {
+  const __m256i ones = _mm256_set1_epi16(1), none = _mm256_setzero_si256();
+  constexpr int kRun = C == Codes::s8 ? 1 : C == Codes::u5 || kHalves ? 4 : 8;   // steps that may be added in int16
+  __m256i wide[NT][2], run[NT][2];
+  for (int t = 0; t < NT; ++t) wide[t][0] = wide[t][1] = run[t][0] = run[t][1] = none;
+#pragma GCC unroll 8
+  for (int step = 0; step < kSteps; ++step) {
+    __m256i w0 = load_step<C, kUnpacked>(group, step, 0), w1 = load_step<C, kUnpacked>(group, step, 1);
+    __m256i size0 = w0, size1 = w1;
+    if constexpr (C == Codes::s8) { size0 = _mm256_abs_epi8(w0); size1 = _mm256_abs_epi8(w1); }
+#pragma GCC unroll 8
+    for (int t = 0; t < NT; ++t) {
+      int four;
+      __builtin_memcpy(&four, x[t] + step * kStep, 4);
+      __m256i xs = _mm256_set1_epi32(four), x0 = xs, x1 = xs;
+      if constexpr (C == Codes::s8) { x0 = _mm256_sign_epi8(xs, w0); x1 = _mm256_sign_epi8(xs, w1); }
+      __m256i p0 = _mm256_maddubs_epi16(size0, x0), p1 = _mm256_maddubs_epi16(size1, x1);
+      run[t][0] = step % kRun ? _mm256_add_epi16(run[t][0], p0) : p0;
+      run[t][1] = step % kRun ? _mm256_add_epi16(run[t][1], p1) : p1;
+      if (step % kRun == kRun - 1) {
+        __m256i s0 = _mm256_madd_epi16(run[t][0], ones), s1 = _mm256_madd_epi16(run[t][1], ones);
+        wide[t][0] = step < kRun ? s0 : _mm256_add_epi32(wide[t][0], s0);
+        wide[t][1] = step < kRun ? s1 : _mm256_add_epi32(wide[t][1], s1);
+      }
+      if (kHalves && step == kSteps / 2 - 1) {
+        sums[t][0] = {wide[t][0], wide[t][1]};
+        wide[t][0] = wide[t][1] = none;
+      }
+    }
+  }
+  for (int t = 0; t < NT; ++t) {
+    I16 total = {wide[t][0], wide[t][1]};
+    if constexpr (kZero != 0) total = minus(total, kZero * (x_sums[t][0] + x_sums[t][1]));
+    sums[t][kHalves ? 1 : 0] = total;
+  }
+}
+
+// Codes of 4 rows (16 bytes at a time) widened: the pair sums of a row lie side by side.
+template <Codes C>
+inline __m256i widen(__m128i codes) { return C == Codes::s8 ? _mm256_cvtepi8_epi16(codes) : _mm256_cvtepu8_epi16(codes); }
+
+// Rows of four registers of pair sums, put in order.
+inline I16 fold(const __m256i* a) {
+  return {_mm256_permute4x64_epi64(_mm256_hadd_epi32(a[0], a[1]), 0xD8), _mm256_permute4x64_epi64(_mm256_hadd_epi32(a[2], a[3]), 0xD8)};
+}
+
+template <Codes C, bool kUnpacked, bool kHalves, int kZero, int NT>
+inline void dot(const unsigned char* group, const int16_t* const* x, const int* const* x_sums, I16 (*sums)[2]) {
+  __m256i acc[NT][4];
+  for (int t = 0; t < NT; ++t)
+    for (int i = 0; i < 4; ++i) acc[t][i] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+  for (int step = 0; step < kSteps; ++step) {
+    __m256i w0 = load_step<C, kUnpacked>(group, step, 0), w1 = load_step<C, kUnpacked>(group, step, 1);
+    __m256i rows[4] = {widen<C>(_mm256_castsi256_si128(w0)), widen<C>(_mm256_extracti128_si256(w0, 1)),
+                       widen<C>(_mm256_castsi256_si128(w1)), widen<C>(_mm256_extracti128_si256(w1, 1))};
+    for (int t = 0; t < NT; ++t) {
+      long long four;
+      __builtin_memcpy(&four, x[t] + step * kStep, 8);
+      __m256i xs = _mm256_set1_epi64x(four);
+      for (int i = 0; i < 4; ++i) acc[t][i] = _mm256_add_epi32(acc[t][i], _mm256_madd_epi16(rows[i], xs));
+    }
+    if (kHalves && step == kSteps / 2 - 1)
+      for (int t = 0; t < NT; ++t) {
+        sums[t][0] = fold(acc[t]);
+        for (int i = 0; i < 4; ++i) acc[t][i] = _mm256_setzero_si256();
+      }
+  }
+  for (int t = 0; t < NT; ++t) {
+    I16 total = fold(acc[t]);
+    if constexpr (kZero != 0) total = minus(total, kZero * (x_sums[t][0] + x_sums[t][1]));
+    sums[t][kHalves ? 1 : 0] = total;
+  }
+}

@@ -1,0 +1,56 @@
+// 16 floats in one 512-bit register. Needs AVX-512 F, BW, DQ, VL.
+struct V16 {
+  __m512 v;
+};
+
+inline __mmask16 first(int n) { return (__mmask16)((1u << n) - 1u); }
+inline V16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline V16 load_n(const float* p, int n) { return {_mm512_maskz_loadu_ps(first(n), p)}; }
+inline void store(float* p, V16 a) { _mm512_storeu_ps(p, a.v); }
+inline void store_n(float* p, V16 a, int n) { _mm512_mask_storeu_ps(p, first(n), a.v); }
+inline V16 set1(float x) { return {_mm512_set1_ps(x)}; }
+inline V16 zero() { return {_mm512_setzero_ps()}; }
+inline V16 add(V16 a, V16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline V16 sub(V16 a, V16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline V16 mul(V16 a, V16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline V16 div(V16 a, V16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline V16 fma(V16 a, V16 b, V16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline V16 max(V16 a, V16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline V16 min(V16 a, V16 b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline V16 abs(V16 a) { return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a.v), _mm512_set1_epi32(0x7fffffff)))}; }
+inline V16 round(V16 a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+inline V16 pow2(V16 n) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23))};
+}
+
+// The same pairing as the scalar target: i with i + 8, i + 4, i + 2, i + 1.
+inline float reduce_add(V16 a) {
+  __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+inline float reduce_max(V16 a) {
+  __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+inline unsigned greater(V16 a, V16 b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ); }
+
+inline V16 from_f16(const unsigned short* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p))}; }
+inline V16 from_bf16(const unsigned short* p) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16))};
+}
+inline V16 from_u8(const unsigned char* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)))}; }
+inline V16 from_s8(const signed char* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p)))}; }
+inline V16 cell_u8(const unsigned char* p, int lane) {
+  __m512i c = _mm512_srl_epi32(_mm512_loadu_si512(p), _mm_cvtsi32_si128(8 * lane));
+  return {_mm512_cvtepi32_ps(_mm512_and_si512(c, _mm512_set1_epi32(255)))};
+}
+inline V16 cell_s8(const unsigned char* p, int lane) {
+  __m512i c = _mm512_sll_epi32(_mm512_loadu_si512(p), _mm_cvtsi32_si128(24 - 8 * lane));
+  return {_mm512_cvtepi32_ps(_mm512_srai_epi32(c, 24))};
+}
+inline void store_s16(short* p, V16 a) { _mm256_storeu_si256((__m256i*)p, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a.v))); }
+inline void store_s8(signed char* p, V16 a) { _mm_storeu_si128((__m128i*)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a.v))); }

@@ -1,0 +1,34 @@
+"""From matched tensors to what a network computes with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gemwright import ops
+from gemwright.step import F32
+from gemwright.weights import Checkpoint, Tensor, Weight, match
+
+
+class Loader:
+    """Gives a network its weights by name, each once. Raises CheckpointMismatch if the checkpoint does not fit `rows`."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, rows: tuple[Weight, ...], *, precise: bool, ignore: tuple[str, ...] = ()
+    ) -> None:
+        self._tensors = match(rows, checkpoint, ignore=ignore)
+        self._offset = {row.name: 1.0 if row.add_one and checkpoint.kind == "safetensors" else 0.0 for row in rows}
+        self._precise = precise
+
+    def either(self, name: str) -> ops.Matrix | F32:
+        """A matrix for a tensor of two axes, a vector for one of one."""
+        return self.matrix(name) if len(self._tensors[name].shape) == 2 else self.vector(name)
+
+    def matrix(self, name: str) -> ops.Matrix:
+        """The tensor packed for the kernels."""
+        tensor: Tensor = self._tensors[name]
+        rows, cols = tensor.shape
+        return ops.Matrix(int(tensor.type), tensor.data, rows, cols, precise=self._precise)
+
+    def vector(self, name: str) -> F32:
+        """The tensor in float32, with the one added that safetensors files leave out of norm scales."""
+        return np.ascontiguousarray(self._tensors[name].to_f32() + np.float32(self._offset[name]), dtype=np.float32)

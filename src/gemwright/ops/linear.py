@@ -1,0 +1,57 @@
+"""Matrices in the kernels' own layout, and products with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from gemwright import _native
+from gemwright.step import F32, I32
+
+
+class Matrix:
+    """A weight matrix [rows, cols], repacked once into tiles of sixteen rows (native/core/packed.h).
+
+    Quantised types are multiplied by activations quantised per token: to int8 in groups of 32 with the four largest
+    channels kept exact, or to int16 when `precise`. Float types are multiplied in float32.
+    """
+
+    __slots__ = ("_packed", "precise")
+
+    def __init__(self, tensor_type: int, data: npt.NDArray[np.uint8], rows: int, cols: int, *, precise: bool) -> None:
+        """data: uint8[bytes], rows of ggml type `tensor_type` without padding. Raises ValueError when it cannot fit."""
+        self._packed = _native.Packed(tensor_type, data, rows, cols)
+        self.precise = precise
+
+    @property
+    def rows(self) -> int:
+        return self._packed.rows
+
+    @property
+    def cols(self) -> int:
+        return self._packed.cols
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory it takes, and that one multiplication reads."""
+        return self._packed.nbytes
+
+    def to_f32(self) -> F32:
+        """The values, float32[rows, cols]."""
+        return self._packed.to_f32()
+
+
+def linear(x: F32, *weights: Matrix) -> tuple[F32, ...]:
+    """x @ w.T for each of the weights: float32[T, w.rows]. x: float32[T, cols].
+
+    Matrices that share an input belong in one call: the input is quantised once. They must agree in `precise`.
+    """
+    precise = weights[0].precise
+    if any(w.precise != precise for w in weights):
+        raise ValueError("linear: the matrices differ in precision")
+    return tuple(_native.linear(x, [w._packed for w in weights], precise))
+
+
+def embed(table: Matrix, tokens: I32, factor: float) -> F32:
+    """Rows of `table` times `factor`: float32[T, D]. tokens: int32[T]. Raises ValueError outside the table."""
+    return _native.embed(table._packed, tokens, factor)

@@ -1,0 +1,57 @@
+"""Operations that take each row or token by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from gemwright import _native
+from gemwright.step import F32, I32
+
+
+def rms_norm(x: F32, scale: F32, eps: float) -> F32:
+    """x / sqrt(mean(x², last axis) + eps) · scale. x: [..., n], scale: [n]; arXiv:1910.07467.
+
+    `scale` is the whole factor: where a checkpoint stores scale − 1, the loader has added the one.
+    """
+    return _native.rms_norm(x, scale, eps)
+
+
+def rope_table(positions: I32, head_dim: int, base: float, stretch: float = 1.0) -> F32:
+    """Cosines, then sines, of position / stretch · base^(−2h/H): float32[T, H]. positions: int32[T]."""
+    return _native.rope_table(positions, head_dim, base, stretch)
+
+
+def rope(x: F32, table: F32) -> F32:
+    """`x` with each pair (h, h + H/2) turned by its angle. x: [T, heads, H], table: `rope_table`; arXiv:2104.09864."""
+    return _native.rope(x, table)
+
+
+def geglu_mul(gate: F32, up: F32) -> F32:
+    """gelu(gate) · up with the tanh form of GELU. Both [T, width]; arXiv:2002.05202, arXiv:1606.08415."""
+    return _native.geglu_mul(gate, up)
+
+
+def add(a: F32, b: F32) -> F32:
+    """a + b, both [T, D]."""
+    return _native.add(a, b)
+
+
+def argmax(row: F32) -> int:
+    """Index of the largest of float32[V], the lowest one among equals; −1 if any value is NaN or infinite."""
+    return _native.argmax(row)
+
+
+def top_k(row: F32, k: int) -> tuple[I32, F32]:
+    """The k largest of float32[V]: (indices, values), largest first and the lowest index first among equals."""
+    return _native.top_k(row, k)
+
+
+def log_sum_exp(row: F32) -> float:
+    """log Σ exp(row), the normaliser of log-probabilities. row: float32[V]."""
+    return _native.log_sum_exp(row)
+
+
+def scan_strings(region: npt.NDArray[np.uint8], offset: int, count: int) -> int:
+    """Where `count` strings (uint64 length, then bytes) from `offset` on end, or −1 if they would pass the end."""
+    return _native.scan_strings(region, offset, count)

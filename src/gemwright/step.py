@@ -1,0 +1,32 @@
+"""The flat batch: what the engine hands a model for one forward pass.
+
+T tokens of any number of sequences lie on one axis. There is no batch axis, no padding, no mask and no
+prefill or decode mode: a new prompt contributes many tokens, a running answer contributes one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Tokens to compute now, sequence by sequence, positions ascending within each.
+
+    tokens: int32[T], each in [0, vocabulary).
+    positions: int32[T], absolute position of each token in its own sequence.
+    slots: int32[T], the cache slot (`KVCache.open`) of each token's sequence; tokens of one slot are contiguous.
+    """
+
+    tokens: I32
+    positions: I32
+    slots: I32
+
+    def __len__(self) -> int:
+        return len(self.tokens)
