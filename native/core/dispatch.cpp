@@ -17,10 +17,19 @@ const Entry kEntries[] = {
     {"avx2", kernels_avx2, [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }},
     {"avx512", kernels_avx512,
      [] {
+#ifdef GW_EMULATE_AVX512
+       return kEntries[1].supported();
+#endif
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("f16c");
      }},
-    {"avx512vnni", kernels_avx512vnni, [] { return kEntries[2].supported() && __builtin_cpu_supports("avx512vnni"); }},
+    {"avx512vnni", kernels_avx512vnni,
+     [] {
+#ifdef GW_EMULATE_AVX512
+       return kEntries[1].supported();
+#endif
+       return kEntries[2].supported() && __builtin_cpu_supports("avx512vnni");
+     }},
 };
 
 std::atomic<const Kernels*> active{nullptr};

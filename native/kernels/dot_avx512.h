@@ -29,7 +29,10 @@ inline __m512i load_step(const unsigned char* group, int step) {
 template <Codes C>
 inline void unpack(const unsigned char* group, unsigned char* to) {
 #pragma GCC unroll 8
-  for (int step = 0; step < kSteps; ++step) _mm512_storeu_si512(to + step * kStepBytes, load_step<C, false>(group, step));
+  for (int step = 0; step < kSteps; ++step) {
+    __m512i codes = load_step<C, false>(group, step);
+    _mm512_storeu_si512(to + step * kStepBytes, codes);
+  }
 }
 
 // acc + four products of each 32-bit lane.

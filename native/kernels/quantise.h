@@ -25,8 +25,17 @@ inline void find_outliers(const float* x, int n, int* at) {
     for (int b = a; b > 0 && at[b] < at[b - 1]; --b) { int t = at[b]; at[b] = at[b - 1]; at[b - 1] = t; }
 }
 
+// Largest magnitude of a group; NaN when any value is NaN or infinite, so that bad input shows in the result.
 inline float group_amax(const float* x) {
-  return reduce_max(max(abs(load(x)), abs(load(x + 16))));
+  V16 a = abs(load(x)), b = abs(load(x + 16));
+  float sum = reduce_add(add(a, b));
+  return sum - sum == 0.0f ? reduce_max(max(a, b)) : __builtin_nanf("");
+}
+
+// What values are multiplied by to become codes; 0 for a group of zeros, or of values so small that it overflows.
+inline float inverse_scale(float amax, float limit) {
+  float inverse = limit / amax;
+  return inverse <= 3.4028235e38f ? inverse : 0.0f;
 }
 
 template <class Code>
@@ -46,7 +55,7 @@ void quantise(const float* x, const Activations& out, int token) {
     short* q = out.q16 + (size_t)token * n;
     for (int g = 0; g < out.groups; ++g) {
       const float* xg = x + g * kGroup;
-      float amax = group_amax(xg), inverse = amax > 0.0f ? 32767.0f / amax : 0.0f;
+      float amax = group_amax(xg), inverse = inverse_scale(amax, 32767.0f);
       scale[g] = amax / 32767.0f;
       store_s16(q + g * kGroup, mul(load(xg), set1(inverse)));
       store_s16(q + g * kGroup + 16, mul(load(xg + 16), set1(inverse)));
@@ -65,7 +74,7 @@ void quantise(const float* x, const Activations& out, int token) {
     store(xg, load(x + g * kGroup));
     store(xg + 16, load(x + g * kGroup + 16));
     for (; next < kOutliers && at[next] < (g + 1) * kGroup; ++next) xg[at[next] - g * kGroup] = 0.0f;
-    float amax = group_amax(xg), inverse = amax > 0.0f ? 127.0f / amax : 0.0f;
+    float amax = group_amax(xg), inverse = inverse_scale(amax, 127.0f);
     scale[g] = amax / 127.0f;
     store_s8(q + g * kGroup, mul(load(xg), set1(inverse)));
     store_s8(q + g * kGroup + 16, mul(load(xg + 16), set1(inverse)));

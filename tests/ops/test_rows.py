@@ -1,0 +1,118 @@
+"""Operations on single rows against their NumPy meaning, on every target, past every vector width."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gemwright import ops
+from gemwright.ops import reference
+
+SIZES = [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 640, 1152]
+
+
+@pytest.mark.parametrize("cols", SIZES)
+def test_rms_norm_is_the_reference(target, cols, rng):
+    x, scale = rng.normal(size=(3, cols)).astype(np.float32) * 30, rng.normal(size=cols).astype(np.float32)
+    np.testing.assert_allclose(ops.rms_norm(x, scale, 1e-6), reference.rms_norm(x, scale, 1e-6), rtol=1e-5, atol=1e-6)
+
+
+def test_rms_norm_takes_heads(target, rng):
+    x, scale = rng.normal(size=(5, 4, 24)).astype(np.float32), rng.normal(size=24).astype(np.float32)
+    np.testing.assert_allclose(ops.rms_norm(x, scale, 1e-6), reference.rms_norm(x, scale, 1e-6), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("head_dim", [2, 6, 16, 32, 34, 64, 256])
+def test_rope_is_the_reference(target, head_dim, rng):
+    positions = np.array([0, 1, 511, 131_071], np.int32)
+    x = rng.normal(size=(4, 3, head_dim)).astype(np.float32)
+    for base, stretch in ((10_000.0, 1.0), (1_000_000.0, 8.0)):
+        y = ops.rope(x, ops.rope_table(positions, head_dim, base, stretch))
+        expected = reference.rope(x, reference.rope_table(positions, head_dim, base, stretch))
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("cols", SIZES)
+def test_geglu_is_the_reference(target, cols, rng):
+    gate, up = (rng.normal(size=(2, cols)).astype(np.float32) * 4 for _ in range(2))
+    g = gate.astype(np.float64)                       # float32 would lose what 1 + tanh cancels
+    exact = g / (1 + np.exp(-2 * np.sqrt(2 / np.pi) * (g + 0.044715 * g**3))) * up
+    np.testing.assert_allclose(ops.geglu_mul(gate, up), exact, rtol=2e-5, atol=1e-30)   # the argument of exp carries 80 units
+    np.testing.assert_allclose(reference.geglu_mul(gate, up), exact, rtol=1e-3, atol=1e-5)
+
+
+def test_geglu_survives_huge_gates(target):
+    gate = np.array([[-1e5, -88, -20, -1e-20, 0, 1e-20, 20, 88, 1e5]], np.float32)
+    y = ops.geglu_mul(gate, np.ones_like(gate))
+    np.testing.assert_allclose(y, [[0, 0, 0, -5e-21, 0, 5e-21, 20, 88, 1e5]], atol=1e-30, rtol=1e-6)
+
+
+@pytest.mark.parametrize("cols", SIZES)
+def test_add_adds(target, cols, rng):
+    a, b = (rng.normal(size=(3, cols)).astype(np.float32) for _ in range(2))
+    np.testing.assert_array_equal(ops.add(a, b), a + b)
+
+
+@pytest.mark.parametrize("cols", [*SIZES, 262_144])
+def test_argmax_takes_the_first_of_equals(target, cols, rng):
+    x = rng.normal(size=cols).astype(np.float32)
+    for at in {0, cols // 2, cols - 1}:
+        y = x.copy()
+        y[at:] = 9
+        assert ops.argmax(y) == at
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, 16, 39])
+def test_argmax_refuses_what_is_not_finite(target, at, bad, rng):
+    x = rng.normal(size=40).astype(np.float32)
+    x[at] = bad
+    assert ops.argmax(x) == -1
+
+
+@pytest.mark.parametrize("cols", [64, 65, 1000, 262_144])
+def test_top_k_is_the_stable_sort(target, cols, rng):
+    x = rng.normal(size=cols).astype(np.float32).round(2)       # rounding makes many equals
+    order = np.lexsort((np.arange(cols), -x))
+    for k in (1, 2, 40, 64):
+        at, values = ops.top_k(x, k)
+        np.testing.assert_array_equal(at, order[:k])
+        np.testing.assert_array_equal(values, x[order[:k]])
+
+
+def test_top_k_of_everything_is_a_sort(target, rng):
+    x = rng.normal(size=77).astype(np.float32)
+    np.testing.assert_array_equal(ops.top_k(x, 77)[1], np.sort(x)[::-1])
+
+
+@pytest.mark.parametrize("k", [0, 78])
+def test_top_k_refuses_an_impossible_k(k):
+    with pytest.raises(ValueError, match="between 1 and"):
+        ops.top_k(np.zeros(77, np.float32), k)
+
+
+@pytest.mark.parametrize("cols", [*SIZES, 262_144])
+def test_log_sum_exp_is_the_reference(target, cols, rng):
+    x = rng.normal(size=cols).astype(np.float32) * 20
+    exact = float(np.log(np.sum(np.exp(x.astype(np.float64) - x.max()))) + x.max())
+    assert abs(ops.log_sum_exp(x) - exact) <= 2e-6 * max(1.0, abs(exact))
+
+
+def test_every_target_gives_the_bits_of_the_scalar_one(target, rng):
+    x, y = (rng.normal(size=(5, 333)).astype(np.float32) * 3 for _ in range(2))
+    heads = rng.normal(size=(5, 3, 34)).astype(np.float32)
+    table = ops.rope_table(np.arange(5, dtype=np.int32), 34, 10_000.0)
+
+    def everything() -> list[object]:
+        return [
+            ops.rms_norm(x, y[0], 1e-6),
+            ops.geglu_mul(x, y),
+            ops.rope(heads, table),
+            ops.add(x, y),
+            ops.log_sum_exp(x[0]),
+        ]
+
+    here = everything()
+    ops.use_target("scalar")
+    for a, b in zip(here, everything(), strict=True):
+        np.testing.assert_array_equal(a, b)
