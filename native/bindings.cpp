@@ -40,7 +40,7 @@ static Out result(std::initializer_list<size_t> shape) {
   return Out((float*)p, shape, nb::capsule(p, [](void* q) noexcept { gw::recycle(q); }));
 }
 
-static std::vector<Out> linear(Matrix x, std::vector<gw::Packed*> weights, bool precise) {
+static std::vector<Out> linear(Matrix x, std::vector<gw::Packed*> weights, bool wide) {
   size_t tokens = x.shape(0);
   std::vector<const gw::PackedView*> views;
   std::vector<Out> outs;
@@ -52,7 +52,7 @@ static std::vector<Out> linear(Matrix x, std::vector<gw::Packed*> weights, bool 
     to.push_back(outs.back().data());
   }
   nb::gil_scoped_release free;
-  gw::linear(x.data(), (int)tokens, (int)x.shape(1), views, precise, to);
+  gw::linear(x.data(), (int)tokens, (int)x.shape(1), views, wide, to);
   return outs;
 }
 
@@ -162,16 +162,16 @@ static nb::tuple top_k(Vector row, int k) {
 }
 
 // One row through the activation quantiser, for tests: codes, scales, outlier columns, outlier values.
-static nb::tuple quantise(Vector x, bool precise) {
+static nb::tuple quantise(Vector x, bool wide) {
   int n = (int)x.shape(0), groups = n / gw::kGroup;
   require(n > 0 && n % gw::kGroup == 0, "quantise: a multiple of 32 values is needed");
   std::vector<int8_t> q8(n);
   std::vector<int16_t> q16(n);
   std::vector<int32_t> sums(2 * groups), at(gw::kOutliers, -1);
   Out codes = result({(size_t)n}), scale = result({(size_t)groups}), outlier = result({(size_t)gw::kOutliers});
-  gw::Activations a{1, n, groups, precise ? nullptr : q8.data(), precise ? q16.data() : nullptr, scale.data(), sums.data(), at.data(), outlier.data()};
+  gw::Activations a{1, n, groups, wide ? nullptr : q8.data(), wide ? q16.data() : nullptr, scale.data(), sums.data(), at.data(), outlier.data()};
   gw::kernels().quantise(x.data(), a, 0);
-  for (int i = 0; i < n; ++i) codes.data()[i] = precise ? q16[i] : q8[i];
+  for (int i = 0; i < n; ++i) codes.data()[i] = wide ? q16[i] : q8[i];
   return nb::make_tuple(codes, scale, at, outlier);
 }
 
@@ -221,7 +221,7 @@ NB_MODULE(_native, m) {
       .def_prop_ro("nbytes", &gw::Packed::bytes)
       .def("to_f32", &unpack);
 
-  m.def("linear", &linear, arg("x").noconvert(), arg("weights"), arg("precise"));
+  m.def("linear", &linear, arg("x").noconvert(), arg("weights"), arg("wide"));
   m.def("embed", &embed, arg("table"), arg("tokens").noconvert(), arg("factor"));
   m.def("rms_norm", &rms_norm, arg("x").noconvert(), arg("scale").noconvert(), arg("eps"));
   m.def("rope_table", &rope_table, arg("positions").noconvert(), arg("head_dim"), arg("base"), arg("stretch"));
@@ -243,6 +243,6 @@ NB_MODULE(_native, m) {
     nb::gil_scoped_release free;
     return gw::kernels().log_sum_exp(row.data(), (int)row.shape(0));
   }, arg("row").noconvert());
-  m.def("quantise", &quantise, arg("x").noconvert(), arg("precise"));
+  m.def("quantise", &quantise, arg("x").noconvert(), arg("wide"));
   m.def("scan_strings", &scan_strings, arg("region").noconvert(), arg("offset"), arg("count"));
 }

@@ -26,13 +26,13 @@ struct Arena {
 
 constexpr int kActivations = 512;   // thread_scratch number of the caller's own use
 
-Activations activations(int tokens, int cols, bool precise) {
+Activations activations(int tokens, int cols, bool wide) {
   int groups = cols / kGroup;
   size_t values = (size_t)tokens * cols, scales = (size_t)tokens * groups;
-  size_t bytes = align64(values * (precise ? 2 : 1)) + align64(scales * 4) + align64(scales * 8) + 2 * align64((size_t)tokens * kOutliers * 4);
+  size_t bytes = align64(values * (wide ? 2 : 1)) + align64(scales * 4) + align64(scales * 8) + 2 * align64((size_t)tokens * kOutliers * 4);
   Arena arena{(char*)thread_scratch(kActivations, bytes)};
   Activations a{tokens, cols, groups, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
-  if (precise) a.q16 = arena.take<int16_t>(values);
+  if (wide) a.q16 = arena.take<int16_t>(values);
   else a.q8 = arena.take<int8_t>(values);
   a.scale = arena.take<float>(scales);
   a.sums = arena.take<int32_t>(2 * scales);
@@ -54,12 +54,12 @@ Packed::Packed(int type, const uint8_t* data, int rows, int cols) : memory_(null
   });
 }
 
-void linear(const float* x, int tokens, int cols, const std::vector<const PackedView*>& w, bool precise, const std::vector<float*>& out) {
+void linear(const float* x, int tokens, int cols, const std::vector<const PackedView*>& w, bool wide, const std::vector<float*>& out) {
   std::lock_guard<std::mutex> hold(gate);
   const Kernels& run = kernels();
   Activations a{};
   if (std::any_of(w.begin(), w.end(), [](const PackedView* p) { return !is_float(p->codes); })) {
-    a = activations(tokens, cols, precise);
+    a = activations(tokens, cols, wide);
     parallel_for(tokens, 4, [&](int begin, int end, int) {
       for (int t = begin; t < end; ++t) run.quantise(x + (size_t)t * cols, a, t);
     });

@@ -22,7 +22,7 @@ class Packed {
 };
 
 // out[i] = x @ W[i]^T, all from one quantisation of x.  x: [tokens, cols]; out[i]: [tokens, W[i].rows].
-void linear(const float* x, int tokens, int cols, const std::vector<const PackedView*>& w, bool precise, const std::vector<float*>& out);
+void linear(const float* x, int tokens, int cols, const std::vector<const PackedView*>& w, bool wide, const std::vector<float*>& out);
 void embed(const PackedView& table, const int* tokens, int count, float factor, float* out);
 void rms_norm(const float* x, int rows, int n, const float* scale, float eps, float* out);
 void rope_table(const int* positions, int tokens, int n, double base, double stretch, float* out);

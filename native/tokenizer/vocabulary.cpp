@@ -114,6 +114,7 @@ void Vocabulary::read_pieces(std::string_view raw, size_t count, const int32_t* 
     at += 8;
     if (length > raw.size() - at) refuse(id, "is longer than the table");
     if (length > kMaxPieceBytes) refuse(id, "has " + std::to_string(length) + " bytes; at most 255 are possible");
+    if (length > blob_.size() - end) refuse(id, "leaves no room in the table for the pieces after it");
     begins_[id] = static_cast<uint32_t>(end);
     if (types[id] == 1 || types[id] == 4) {  // the space mark becomes one byte
       const char* from = raw.data() + at;

@@ -27,13 +27,13 @@ def activations(tokens: int, cols: int, rng: np.random.Generator) -> F32:
     return x
 
 
-def as_quantised(x: F32, *, precise: bool) -> np.ndarray:
+def as_quantised(x: F32, *, wide: bool) -> np.ndarray:
     """What the kernels see of x, in float64."""
     rows = []
     for row in x:
-        codes, scale, at, kept = _native.quantise(row, precise)
+        codes, scale, at, kept = _native.quantise(row, wide)
         seen = codes.astype(np.float64) * np.repeat(scale.astype(np.float64), 32)
-        if not precise:
+        if not wide:
             seen[at] = kept
         rows.append(seen)
     return np.array(rows)
@@ -48,19 +48,19 @@ def assert_product(y: F32, x: np.ndarray, w: F32) -> None:
 @pytest.mark.parametrize("kind", ALL, ids=lambda k: k.name)
 def test_a_packed_matrix_unpacks_to_what_its_type_defines(kind, rng):
     data, w = stored(kind, ROWS, COLS, rng)
-    matrix = ops.Matrix(int(kind), data, ROWS, COLS, precise=False)
+    matrix = ops.Matrix(int(kind), data, ROWS, COLS, wide=False)
     np.testing.assert_array_equal(matrix.to_f32(), w)
     assert (matrix.rows, matrix.cols) == (ROWS, COLS)
 
 
-@pytest.mark.parametrize("precise", [False, True], ids=["int8", "int16"])
+@pytest.mark.parametrize("wide", [False, True], ids=["int8", "int16"])
 @pytest.mark.parametrize("tokens", [1, 2, 3, 4, 5, 8, 13, 150])
 @pytest.mark.parametrize("kind", ALL, ids=lambda k: k.name)
-def test_linear_is_the_product(target, kind, tokens, precise, rng):
+def test_linear_is_the_product(target, kind, tokens, wide, rng):
     data, w = stored(kind, ROWS, COLS, rng)
     x = activations(tokens, COLS, rng)
-    (y,) = ops.linear(x, ops.Matrix(int(kind), data, ROWS, COLS, precise=precise))
-    assert_product(y, as_quantised(x, precise=precise) if kind in QUANTISED else x, w)
+    (y,) = ops.linear(x, ops.Matrix(int(kind), data, ROWS, COLS, wide=wide))
+    assert_product(y, as_quantised(x, wide=wide) if kind in QUANTISED else x, w)
 
 
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 32, 33])
@@ -69,8 +69,8 @@ def test_linear_takes_any_number_of_rows_and_groups(target, kind, rows, rng):
     for cols in (32, 96, 288):
         data, w = stored(kind, rows, cols, rng)
         x = activations(7, cols, rng)
-        (y,) = ops.linear(x, ops.Matrix(int(kind), data, rows, cols, precise=False))
-        assert_product(y, as_quantised(x, precise=False), w)
+        (y,) = ops.linear(x, ops.Matrix(int(kind), data, rows, cols, wide=False))
+        assert_product(y, as_quantised(x, wide=False), w)
 
 
 @pytest.mark.parametrize("cols", [1, 5, 40, 72])
@@ -78,27 +78,27 @@ def test_linear_takes_any_number_of_rows_and_groups(target, kind, rows, rng):
 def test_float_matrices_take_any_number_of_columns(target, kind, cols, rng):
     data, w = stored(kind, ROWS, cols, rng)
     x = rng.normal(size=(6, cols)).astype(np.float32)
-    (y,) = ops.linear(x, ops.Matrix(int(kind), data, ROWS, cols, precise=False))
+    (y,) = ops.linear(x, ops.Matrix(int(kind), data, ROWS, cols, wide=False))
     assert_product(y, x, w)
 
 
-@pytest.mark.parametrize("precise", [False, True], ids=["int8", "int16"])
+@pytest.mark.parametrize("wide", [False, True], ids=["int8", "int16"])
 @pytest.mark.parametrize("kind", QUANTISED, ids=lambda k: k.name)
-def test_the_largest_codes_do_not_overflow(target, kind, precise, rng):
+def test_the_largest_codes_do_not_overflow(target, kind, wide, rng):
     data, w = stored(kind, 16, COLS, rng, extreme=True)
     x = np.where(rng.integers(0, 2, (5, COLS)) == 1, np.float32(3), np.float32(-3))
     x[0] = 3
     x[1] = -3
-    (y,) = ops.linear(x, ops.Matrix(int(kind), data, 16, COLS, precise=precise))
-    assert_product(y, as_quantised(x, precise=precise), w)
+    (y,) = ops.linear(x, ops.Matrix(int(kind), data, 16, COLS, wide=wide))
+    assert_product(y, as_quantised(x, wide=wide), w)
 
 
-@pytest.mark.parametrize("precise", [False, True], ids=["int8", "int16"])
+@pytest.mark.parametrize("wide", [False, True], ids=["int8", "int16"])
 @pytest.mark.parametrize("kind", ALL, ids=lambda k: k.name)
-def test_every_target_batch_and_thread_count_gives_the_same_bits(target, kind, precise, rng):
+def test_every_target_batch_and_thread_count_gives_the_same_bits(target, kind, wide, rng):
     data, _ = stored(kind, ROWS, COLS, rng)
     x = activations(21, COLS, rng)
-    matrix = ops.Matrix(int(kind), data, ROWS, COLS, precise=precise)
+    matrix = ops.Matrix(int(kind), data, ROWS, COLS, wide=wide)
     (y,) = ops.linear(x, matrix)
     for size in (1, 2, 3, 8):
         parts = [ops.linear(x[i : i + size], matrix)[0] for i in range(0, len(x), size)]
@@ -114,7 +114,7 @@ def test_matrices_that_share_an_input_give_what_each_gives_alone(target, rng):
     x = activations(9, COLS, rng)
     kinds = (TensorType.Q5_0, TensorType.Q8_0, TensorType.F32, TensorType.Q4_K)
     matrices = [
-        ops.Matrix(int(k), random_tensor(k, rows, COLS, rng), rows, COLS, precise=False)
+        ops.Matrix(int(k), random_tensor(k, rows, COLS, rng), rows, COLS, wide=False)
         for k, rows in zip(kinds, (16, 40, 7, 33), strict=True)
     ]
     for together, matrix in zip(ops.linear(x, *matrices), matrices, strict=True):
@@ -123,7 +123,7 @@ def test_matrices_that_share_an_input_give_what_each_gives_alone(target, rng):
 
 def test_a_token_with_nan_is_nan_and_spoils_no_other(target, rng):
     data, _ = stored(TensorType.Q5_0, ROWS, COLS, rng)
-    matrix = ops.Matrix(int(TensorType.Q5_0), data, ROWS, COLS, precise=False)
+    matrix = ops.Matrix(int(TensorType.Q5_0), data, ROWS, COLS, wide=False)
     x = activations(3, COLS, rng)
     clean = ops.linear(x, matrix)[0]
     x[1, 300] = np.nan
@@ -153,7 +153,7 @@ def test_a_group_of_zeros_has_scale_zero(target):
 
 def test_embed_takes_rows_and_scales_them(target, rng):
     data, w = stored(TensorType.Q8_0, ROWS, COLS, rng)
-    matrix = ops.Matrix(int(TensorType.Q8_0), data, ROWS, COLS, precise=False)
+    matrix = ops.Matrix(int(TensorType.Q8_0), data, ROWS, COLS, wide=False)
     tokens = np.array([0, 40, 3, 3], np.int32)
     np.testing.assert_array_equal(ops.embed(matrix, tokens, 25.0), w[tokens] * np.float32(25))
 
@@ -161,7 +161,7 @@ def test_embed_takes_rows_and_scales_them(target, rng):
 @pytest.mark.parametrize("token", [-1, ROWS])
 def test_embed_refuses_a_token_outside_the_table(token, rng):
     data, _ = stored(TensorType.Q8_0, ROWS, COLS, rng)
-    matrix = ops.Matrix(int(TensorType.Q8_0), data, ROWS, COLS, precise=False)
+    matrix = ops.Matrix(int(TensorType.Q8_0), data, ROWS, COLS, wide=False)
     with pytest.raises(ValueError, match="outside the vocabulary"):
         ops.embed(matrix, np.array([token], np.int32), 1.0)
 
@@ -169,8 +169,8 @@ def test_embed_refuses_a_token_outside_the_table(token, rng):
 def test_data_of_another_size_is_refused(rng):
     data, _ = stored(TensorType.Q4_0, 16, 64, rng)
     with pytest.raises(ValueError, match="size"):
-        ops.Matrix(int(TensorType.Q4_0), data[:-1], 16, 64, precise=False)
+        ops.Matrix(int(TensorType.Q4_0), data[:-1], 16, 64, wide=False)
     with pytest.raises(ValueError, match="whole number of blocks"):
-        ops.Matrix(int(TensorType.Q4_0), data, 16, 65, precise=False)
+        ops.Matrix(int(TensorType.Q4_0), data, 16, 65, wide=False)
     with pytest.raises(ValueError, match="tensor type 77"):
-        ops.Matrix(77, data, 16, 64, precise=False)
+        ops.Matrix(77, data, 16, 64, wide=False)

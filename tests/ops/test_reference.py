@@ -160,6 +160,15 @@ def test_a_group_too_small_for_a_scale_is_zeros_and_never_nan(tiny: float) -> No
     assert np.abs(quantised.to_f32()).max() <= np.float32(tiny)
 
 
+def test_linear_int16_is_a_hundred_times_nearer_than_int8_without_outliers(rng: np.random.Generator) -> None:
+    x, w = normal(rng, 8, 64), normal(rng, 16, 64)
+    exact = x.astype(np.float64) @ w.T.astype(np.float64)
+    fine, coarse = (
+        np.abs(y - exact).max() for y in (reference.linear_int16(x, w), reference.linear_int8(x, w, outliers=0))
+    )
+    assert coarse > 100 * fine
+
+
 def test_sixteen_bit_codes_are_a_hundred_times_finer(rng: np.random.Generator) -> None:
     x = normal(rng, 4, 64)
     eight = np.abs(reference.quantise_activations(x, outliers=0).to_f32() - x).max()

@@ -6,20 +6,21 @@ from collections.abc import Callable
 
 from gemwright.models import gemma3
 from gemwright.models.gemma3 import Gemma3
-from gemwright.models.weights import Loader
+from gemwright.models.weights import Loader, Precision
 from gemwright.weights import Checkpoint
 
 Network = Gemma3
 
 
-def _gemma3(checkpoint: Checkpoint, precise: bool) -> Network:
+def _gemma3(checkpoint: Checkpoint, precision: Precision) -> Network:
     read = gemma3.Config.from_gguf if checkpoint.kind == "gguf" else gemma3.Config.from_hf
     config = read(checkpoint.config)
-    return Gemma3(config, Loader(checkpoint, gemma3.weights(config), precise=precise, ignore=gemma3.VISION))
+    rows = gemma3.weights(config)
+    return Gemma3(config, Loader(checkpoint, rows, precision=precision, wide=gemma3.WIDE, ignore=gemma3.VISION))
 
 
-ARCHITECTURES: dict[str, Callable[[Checkpoint, bool], Network]] = {
+ARCHITECTURES: dict[str, Callable[[Checkpoint, Precision], Network]] = {
     "gemma3": _gemma3,
     "gemma3_text": _gemma3,
 }
-"""`ARCHITECTURES[name](checkpoint, precise)` is the network of a checkpoint of that architecture."""
+"""`ARCHITECTURES[name](checkpoint, precision)` is the network of a checkpoint of that architecture."""

@@ -17,10 +17,15 @@ from gemwright.models.weights import Loader
 from gemwright.step import F32, Step
 from gemwright.weights import Weight
 
-__all__ = ["VISION", "Config", "Gemma3", "weights"]
+__all__ = ["VISION", "WIDE", "Config", "Gemma3", "weights"]
 
 VISION = ("vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector.")
 """What multimodal checkpoints hold beside the text model."""
+
+
+WIDE = ("embed", "down")
+"""Matrices whose inputs need int16: int8 there, even with outliers kept, costs half of all the accuracy lost
+(docs/decisions/0003-activation-precision.md)."""
 
 
 def weights(c: Config) -> tuple[Weight, ...]:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from gemwright import ops
 from gemwright.step import F32
 from gemwright.weights import Checkpoint, Tensor, Weight, match
 
+Precision = Literal["default", "exact"]
+"""How activations meet quantised weights: in int8 where the model tolerates it, or in int16 everywhere."""
+
 
 class Loader:
     """Gives a network its weights by name, each once. Raises CheckpointMismatch if the checkpoint does not fit `rows`."""
 
     def __init__(
-        self, checkpoint: Checkpoint, rows: tuple[Weight, ...], *, precise: bool, ignore: tuple[str, ...] = ()
+        self,
+        checkpoint: Checkpoint,
+        rows: tuple[Weight, ...],
+        *,
+        precision: Precision,
+        wide: tuple[str, ...] = (),
+        ignore: tuple[str, ...] = (),
     ) -> None:
+        """wide: last parts of the names of matrices whose inputs need int16 even at the default precision."""
         self._tensors = match(rows, checkpoint, ignore=ignore)
         self._offset = {row.name: 1.0 if row.add_one and checkpoint.kind == "safetensors" else 0.0 for row in rows}
-        self._precise = precise
+        self._precision = precision
+        self._wide = wide
 
     def either(self, name: str) -> ops.Matrix | F32:
         """A matrix for a tensor of two axes, a vector for one of one."""
@@ -27,7 +40,8 @@ class Loader:
         """The tensor packed for the kernels."""
         tensor: Tensor = self._tensors[name]
         rows, cols = tensor.shape
-        return ops.Matrix(int(tensor.type), tensor.data, rows, cols, precise=self._precise)
+        wide = self._precision == "exact" or name.rpartition(".")[2] in self._wide
+        return ops.Matrix(int(tensor.type), tensor.data, rows, cols, wide=wide)
 
     def vector(self, name: str) -> F32:
         """The tensor in float32, with the one added that safetensors files leave out of norm scales."""

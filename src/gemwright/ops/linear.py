@@ -13,15 +13,15 @@ class Matrix:
     """A weight matrix [rows, cols], repacked once into tiles of sixteen rows (native/core/packed.h).
 
     Quantised types are multiplied by activations quantised per token: to int8 in groups of 32 with the four largest
-    channels kept exact, or to int16 when `precise`. Float types are multiplied in float32.
+    channels kept exact, or to int16 in groups of 32 when `wide`. Float types are multiplied in float32.
     """
 
-    __slots__ = ("_packed", "precise")
+    __slots__ = ("_packed", "wide")
 
-    def __init__(self, tensor_type: int, data: npt.NDArray[np.uint8], rows: int, cols: int, *, precise: bool) -> None:
+    def __init__(self, tensor_type: int, data: npt.NDArray[np.uint8], rows: int, cols: int, *, wide: bool) -> None:
         """data: uint8[bytes], rows of ggml type `tensor_type` without padding. Raises ValueError when it cannot fit."""
         self._packed = _native.Packed(tensor_type, data, rows, cols)
-        self.precise = precise
+        self.wide = wide
 
     @property
     def rows(self) -> int:
@@ -44,12 +44,12 @@ class Matrix:
 def linear(x: F32, *weights: Matrix) -> tuple[F32, ...]:
     """x @ w.T for each of the weights: float32[T, w.rows]. x: float32[T, cols].
 
-    Matrices that share an input belong in one call: the input is quantised once. They must agree in `precise`.
+    Matrices that share an input belong in one call: the input is quantised once. They must agree in `wide`.
     """
-    precise = weights[0].precise
-    if any(w.precise != precise for w in weights):
-        raise ValueError("linear: the matrices differ in precision")
-    return tuple(_native.linear(x, [w._packed for w in weights], precise))
+    wide = weights[0].wide
+    if any(w.wide != wide for w in weights):
+        raise ValueError("linear: the matrices differ in width of activations")
+    return tuple(_native.linear(x, [w._packed for w in weights], wide))
 
 
 def embed(table: Matrix, tokens: I32, factor: float) -> F32:

@@ -1,0 +1,86 @@
+"""gemwright: Google's Gemma models on your own machine.
+
+    import gemwright
+
+    model = gemwright.load()
+    print(model.generate("The tallest mountain on Earth is", max_tokens=20).text)
+
+The names below are all there is to import from here. Each is loaded when it is first used, so `import gemwright`
+itself costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+TYPE_CHECKING = False  # as typing's, whose import would cost more than all the rest
+if TYPE_CHECKING:
+    from gemwright.errors import (
+        CapacityError,
+        CheckpointMismatch,
+        ContextOverflow,
+        FileError,
+        GemwrightError,
+        ModelFormatError,
+        TargetError,
+        UnsupportedModel,
+        UsageError,
+    )
+    from gemwright.inference import OptimizedGemmaInference
+    from gemwright.loading import load, load_optimized_gemma
+    from gemwright.messages import Completion, Message, Sampling
+    from gemwright.model import Model, Stream
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CapacityError",
+    "CheckpointMismatch",
+    "Completion",
+    "ContextOverflow",
+    "FileError",
+    "GemwrightError",
+    "Message",
+    "Model",
+    "ModelFormatError",
+    "OptimizedGemmaInference",
+    "Sampling",
+    "Stream",
+    "TargetError",
+    "UnsupportedModel",
+    "UsageError",
+    "__version__",
+    "load",
+    "load_optimized_gemma",
+]
+
+_HOMES = {
+    "gemwright.errors": (
+        "CapacityError",
+        "CheckpointMismatch",
+        "ContextOverflow",
+        "FileError",
+        "GemwrightError",
+        "ModelFormatError",
+        "TargetError",
+        "UnsupportedModel",
+        "UsageError",
+    ),
+    "gemwright.inference": ("OptimizedGemmaInference",),
+    "gemwright.loading": ("load", "load_optimized_gemma"),
+    "gemwright.messages": ("Completion", "Message", "Sampling"),
+    "gemwright.model": ("Model", "Stream"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'gemwright' has no attribute {name!r}")
+    value: object = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,98 @@
+"""Times a network in the terms of llama-bench: prompts and generation, after so many tokens of context.
+
+A prompt of `prompt` tokens is processed in one go and `generate` tokens one after the other, both after `depth` tokens
+that are not timed. The tokens are a fixed sequence; logits are computed as for real answers, sampling is not timed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gemwright.cache import pages_for
+from gemwright.engine.request import Network
+from gemwright.errors import ContextOverflow, UsageError
+from gemwright.ops import PAGE_TOKENS
+from gemwright.step import I32, Step
+
+STEP_TOKENS = 512
+"""Tokens of one forward pass while a prompt is processed."""
+
+Feed: TypeAlias = Callable[[Network, Any, Sequence[int], range], None]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is timed: token counts per sequence, and how many sequences and repetitions."""
+
+    prompt: int
+    generate: int
+    depth: int
+    batch: int
+    repeat: int
+
+    def __post_init__(self) -> None:
+        for name, least in [("prompt", 0), ("generate", 0), ("depth", 0), ("batch", 1), ("repeat", 1)]:
+            if getattr(self, name) < least:
+                raise UsageError(f"--{name} is {getattr(self, name)}: it must be at least {least}.")
+        if not self.prompt and not self.generate:
+            raise UsageError("--prompt and --generate are both 0: there is nothing to measure.")
+
+
+def measure(network: Network, work: Workload, clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
+    """Tokens a second of each repetition, under "prefill" and "decode"; a test of 0 tokens is left out."""
+    longest = work.depth + max(work.prompt, work.generate)
+    if longest > network.config.context_tokens:
+        raise ContextOverflow(
+            f"{longest} tokens are asked for; the model's context is {network.config.context_tokens}.",
+            hint="Lower --depth, --prompt or --generate.",
+        )
+    whole_pages = pages_for(longest) * PAGE_TOKENS
+    cache = network.new_cache(
+        capacity_tokens=work.batch * whole_pages, max_step_tokens=STEP_TOKENS, max_sequences=work.batch
+    )
+    rates: dict[str, list[float]] = {}
+    for name, tokens, feed in [("prefill", work.prompt, _prefill), ("decode", work.generate, _decode)]:
+        if tokens:
+            seconds = [_time(network, cache, work, tokens, feed, clock) for _ in range(work.repeat + 1)]
+            rates[name] = [work.batch * tokens / s for s in seconds[1:]]  # the first run warms up
+    return rates
+
+
+def _time(network: Network, cache: Any, work: Workload, tokens: int, feed: Feed, clock: Callable[[], float]) -> float:
+    """Seconds `feed` takes for `tokens` tokens of each sequence, after `depth` untimed ones."""
+    slots = [cache.open(work.depth + tokens) for _ in range(work.batch)]
+    _prefill(network, cache, slots, range(work.depth))
+    started = clock()
+    feed(network, cache, slots, range(work.depth, work.depth + tokens))
+    seconds = clock() - started
+    for slot in slots:
+        cache.close(slot)
+    return seconds
+
+
+def _prefill(network: Network, cache: Any, slots: Sequence[int], positions: range) -> None:
+    """One sequence after the other in full steps; logits only of each one's last token."""
+    for slot in slots:
+        for start in range(0, len(positions), STEP_TOKENS):
+            at = np.asarray(positions[start : start + STEP_TOKENS], np.int32)
+            hidden = network.forward(Step(_tokens(network, at), at, np.full_like(at, slot)), cache)
+            if start + STEP_TOKENS >= len(positions):
+                network.logits(hidden[-1:])
+
+
+def _decode(network: Network, cache: Any, slots: Sequence[int], positions: range) -> None:
+    """One token of every sequence in each step, with its logits."""
+    all_slots = np.asarray(slots, np.int32)
+    for position in positions:
+        at = np.full(len(slots), position, np.int32)
+        network.logits(network.forward(Step(_tokens(network, at), at, all_slots), cache))
+
+
+def _tokens(network: Network, positions: I32) -> I32:
+    """A fixed sequence that wanders over the vocabulary: the same tokens in every run and on every machine."""
+    return ((2 + 7919 * positions.astype(np.int64)) % network.config.vocabulary).astype(np.int32)

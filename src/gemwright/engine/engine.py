@@ -1,0 +1,202 @@
+"""The engine: plan → forward → sample → commit → emit, for all requests together.
+
+Every step is one forward pass over one flat batch: the pending tokens of every running answer and a piece of the
+prompts. A stream that is pulled runs steps until its own next token is there; the others find theirs ready.
+One lock guards it all; between two steps it is free.
+
+Whatever cuts a step short (an exception of the network, Ctrl-C) leaves the books as they were before the step or as
+they are after it, because they change in a single assignment. Slots of the cache, tickets and undelivered outcomes
+follow the books and are set right when the engine is next touched, so nothing is lost and nothing leaks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gemwright.cache import pages_for
+from gemwright.engine import scheduler
+from gemwright.engine.events import EventStream
+from gemwright.engine.request import Cache, Detokenizer, Network, Request
+from gemwright.engine.scheduler import Job, Slice, State
+from gemwright.engine.ticket import Answer, Outcome, Ticket
+from gemwright.engine.validate import check_request
+from gemwright.ops import PAGE_TOKENS
+from gemwright.step import F32, Step
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """An outcome on its way to its ticket, of which it is number `index`."""
+
+    ticket: Ticket
+    index: int
+    outcome: Outcome
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class _Books:
+    """All the engine knows for certain. Replaced as a whole, never changed."""
+
+    state: State
+    undelivered: tuple[_Drawn, ...] = ()
+
+
+class Engine:
+    """Runs requests on one network.
+
+    cache: of the network, with nothing open. Its free tokens, in whole pages, are what the engine reserves from.
+    detokenizer: makes a new one for given stop strings. vocabulary: the ids it knows; a network may have more rows of
+    logits, as padding, and those are never drawn.
+    step_tokens: the most tokens of one forward pass. max_sequences: the most requests that run at once, at most that.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        cache: Cache,
+        detokenizer: Callable[[tuple[str, ...]], Detokenizer],
+        *,
+        vocabulary: int,
+        step_tokens: int = 512,
+        max_sequences: int = 16,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._network = network
+        self._cache = cache
+        self._detokenizer = detokenizer
+        self._vocabulary = vocabulary
+        self._step_tokens = step_tokens
+        self._clock = clock
+        capacity_tokens = cache.free_tokens() // PAGE_TOKENS * PAGE_TOKENS
+        self._books = _Books(State(capacity_tokens=capacity_tokens, max_running=max_sequences))
+        self._tickets: dict[int, Ticket] = {}
+        self._slots: dict[int, int] = {}
+        self._ids = itertools.count()
+        self._lock = threading.Lock()
+        self._discarded: deque[int] = deque()
+
+    @property
+    def state(self) -> State:
+        """What waits and what runs now, without what was discarded."""
+        return scheduler.cancel(self._books.state, tuple(self._discarded))
+
+    def submit(self, request: Request) -> EventStream:
+        """The request's events; it runs when they, or those of any other request, are pulled.
+
+        Raises UsageError for what cannot be, ContextOverflow for a prompt and answer that do not fit.
+        """
+        check_request(request, self._network.config, self.state.capacity_tokens)
+        reserved = pages_for(len(request.prompt) + request.max_tokens) * PAGE_TOKENS
+        ticket = Ticket(next(self._ids), request, self._detokenizer)
+        stream = EventStream(self, ticket)  # exists before the job does, so that somebody can always cancel it
+        with self._lock:
+            self._tidy()
+            self._tickets[ticket.id] = ticket
+            job = Job(ticket.id, pending=len(request.prompt), reserved=reserved)
+            self._books = replace(self._books, state=scheduler.submit(self._books.state, job))
+        return stream
+
+    def step(self) -> bool:
+        """Run one step. False if there was nothing to do."""
+        with self._lock:
+            self._tidy()
+            return self._step()
+
+    def outcome(self, ticket: Ticket, index: int) -> Outcome | None:
+        """Outcome number `index` of the ticket, after as many steps as it takes. None if it was discarded."""
+        while len(ticket.outcomes) <= index:
+            with self._lock:
+                self._tidy()
+                if len(ticket.outcomes) > index:
+                    break  # another stream's pull has made it meanwhile
+                if ticket.id not in self._tickets:
+                    return None
+                advanced = self._step()
+                assert advanced, f"request {ticket.id} is unfinished but nothing can be planned: {self.state}"
+        return ticket.outcomes[index]
+
+    def discard(self, ticket: Ticket) -> None:
+        """Cancel the ticket's request if it is not over; its room is free when the engine is next asked for anything.
+
+        Takes no lock: it may be called from any thread and from a finaliser in the middle of a step.
+        """
+        self._discarded.append(ticket.id)
+
+    def _step(self) -> bool:
+        slices = self._plan()
+        logits = self._forward(slices)
+        drawn = self._sample(slices, logits)
+        self._commit(slices, drawn)
+        self._emit()
+        return bool(slices)
+
+    def _plan(self) -> tuple[Slice, ...]:
+        state, slices = scheduler.plan(self._books.state, self._step_tokens)
+        self._books = replace(self._books, state=state)
+        self._match()
+        return slices
+
+    def _forward(self, slices: Sequence[Slice]) -> F32:
+        """float32[n, V]: the logits after each slice that samples."""
+        ends = np.cumsum([piece.count for piece in slices], dtype=np.int64)
+        sampling = [int(end) - 1 for end, piece in zip(ends, slices, strict=True) if piece.samples]
+        if not slices:
+            return np.empty((0, 0), np.float32)
+        hidden = self._network.forward(self._gather(slices), self._cache)
+        return self._network.logits(hidden[sampling]) if sampling else np.empty((0, 0), np.float32)
+
+    def _gather(self, slices: Sequence[Slice]) -> Step:
+        tokens: list[int] = []
+        positions: list[int] = []
+        slots: list[int] = []
+        for piece in slices:
+            ticket = self._tickets[piece.id]
+            if ticket.started_s is None:
+                ticket.started_s = self._clock()
+            tokens += ticket.tokens(piece.start, piece.count)
+            positions += range(piece.start, piece.start + piece.count)
+            slots += [self._slots[piece.id]] * piece.count
+        return Step(np.array(tokens, np.int32), np.array(positions, np.int32), np.array(slots, np.int32))
+
+    def _sample(self, slices: Sequence[Slice], logits: F32) -> tuple[_Drawn, ...]:
+        tickets = [self._tickets[piece.id] for piece in slices if piece.samples]
+        return tuple(self._draw(ticket, row) for ticket, row in zip(tickets, logits, strict=True))
+
+    def _draw(self, ticket: Ticket, row: F32) -> _Drawn:
+        answer = ticket.take_answer()
+        return _Drawn(ticket, len(ticket.outcomes), ticket.draw(row, answer, self._vocabulary, self._clock), answer)
+
+    def _commit(self, slices: Sequence[Slice], drawn: tuple[_Drawn, ...]) -> None:
+        finished = {one.ticket.id for one in drawn if one.outcome.token is None}
+        self._books = _Books(scheduler.commit(self._books.state, slices, finished), drawn)
+
+    def _emit(self) -> None:
+        for one in self._books.undelivered:
+            one.ticket.deliver(one.index, one.outcome, one.answer)
+        self._books = replace(self._books, undelivered=())
+        self._match()
+
+    def _match(self) -> None:
+        """Tickets and slots for exactly the jobs in the books. Cut short, it is simply done again."""
+        running = {job.id: job for job in self._books.state.running}
+        for id in [id for id in self._slots if id not in running]:
+            self._cache.close(self._slots.pop(id))
+        for id in self._tickets.keys() - running.keys() - {job.id for job in self._books.state.waiting}:
+            del self._tickets[id]
+        for id in [id for id in running if id not in self._slots]:
+            self._slots[id] = self._cache.open(running[id].reserved)
+
+    def _tidy(self) -> None:
+        """Finish what a cut-short step left undone, and drop what was discarded."""
+        while self._discarded:
+            self._books = replace(self._books, state=scheduler.cancel(self._books.state, (self._discarded[0],)))
+            self._discarded.popleft()
+        self._emit()

@@ -1,0 +1,107 @@
+"""What goes into the engine and what comes out of it, and the four things it is built on, as protocols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gemwright.messages import FinishReason, Sampling
+from gemwright.step import F32, Step
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt to continue.
+
+    prompt: token ids, at least one.
+    seed: of the draws; `sampling.seed` may be None, this one is decided.
+    stop_ids: tokens that end the answer and are not part of it.
+    stop: strings that do, besides those of `sampling.stop`.
+    """
+
+    prompt: tuple[int, ...]
+    max_tokens: int
+    seed: int
+    sampling: Sampling = field(default_factory=Sampling)
+    stop_ids: frozenset[int] = frozenset()
+    stop: tuple[str, ...] = ()
+    want_logprobs: bool = False
+
+
+@dataclass(frozen=True)
+class Token:
+    """One more token of the answer, and the text that is now certain (often none, or that of earlier tokens)."""
+
+    id: int
+    text: str
+    logprob: float | None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of an answer: the text still held back, and the figures. Times in seconds.
+
+    prefill_s: from the step that started the prompt to the first token; waiting in the queue does not count.
+    decode_s: from the first token to the last one of the answer.
+    """
+
+    reason: FinishReason
+    text: str
+    prompt_tokens: int
+    answer_tokens: int
+    prefill_s: float
+    decode_s: float
+
+
+Event = Token | Finished
+
+
+class Cache(Protocol):
+    """Keys and values of all running sequences (`gemwright.cache.KVCache`)."""
+
+    def open(self, max_tokens: int) -> int:
+        """A slot for a sequence of up to `max_tokens`. Raises CapacityError."""
+
+    def close(self, slot: int) -> None:
+        """The slot and its room are free again."""
+
+    def free_tokens(self) -> int:
+        """Room that is not promised to an open slot."""
+
+
+class NetworkConfig(Protocol):
+    """The two facts the engine needs to know of a network."""
+
+    @property
+    def context_tokens(self) -> int: ...
+    @property
+    def vocabulary(self) -> int: ...
+
+
+class Network(Protocol):
+    """A model's forward pass (`gemwright.models`)."""
+
+    @property
+    def config(self) -> NetworkConfig: ...
+
+    def new_cache(self, *, capacity_tokens: int, max_step_tokens: int, max_sequences: int) -> Any:
+        """A cache of this network's own kind."""
+
+    def forward(self, step: Step, cache: Any) -> F32:
+        """float32[T, D] hidden states after the final norm; writes the tokens' keys and values to the cache."""
+
+    def logits(self, hidden: F32) -> F32:
+        """float32[n, V] of float32[n, D]."""
+
+
+class Detokenizer(Protocol):
+    """Token ids to text, stop strings held back (`gemwright.text.detokenizer`)."""
+
+    @property
+    def stopped(self) -> bool: ...
+
+    def feed(self, token: int, /) -> str:
+        """The text that became certain with this token."""
+
+    def finish(self) -> str:
+        """What was held back, now that nothing follows."""

@@ -1,0 +1,106 @@
+"""Which tokens run next: arithmetic over plain values, state in and state out, nothing but the standard library.
+
+A request is only "tokens not yet computed": a new prompt has hundreds, a running answer has one. So there is no
+prefill phase and no decode phase, and a long prompt is simply taken in several steps.
+
+  Reserved   a job starts when cache for its prompt and its whole answer is free: nothing is ever evicted or recomputed.
+  In order   jobs start in order of arrival and never overtake, so each one's turn comes.
+  Decode first   every running answer gets its token in every step; what is left of the budget goes to prompts in
+             order of arrival. `max_running` may not exceed the budget, so neither an answer nor the first prompt
+             (there is always at least one token left for it) can starve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request as the scheduler sees it. All counts are tokens."""
+
+    id: int
+    pending: int
+    """Known but not computed: what is left of the prompt, or 1 for the token drawn last."""
+    reserved: int
+    """Cache it may ever use: prompt and longest answer."""
+    computed: int = 0
+    """Already in the cache; the position of the first pending token."""
+
+
+@dataclass(frozen=True)
+class State:
+    """All jobs that are not finished, each queue in order of arrival."""
+
+    capacity_tokens: int
+    max_running: int
+    waiting: tuple[Job, ...] = ()
+    running: tuple[Job, ...] = ()
+
+    @property
+    def free_tokens(self) -> int:
+        """Cache not reserved by a running job."""
+        return self.capacity_tokens - sum(job.reserved for job in self.running)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Tokens `start` to `start + count` of one job, computed in this step."""
+
+    id: int
+    start: int
+    count: int
+    samples: bool
+    """True if nothing is pending after it, so that its last token's logits choose the next token."""
+
+
+def submit(state: State, job: Job) -> State:
+    """The job at the end of the queue. ValueError if it could never start."""
+    if job.pending < 1 or not job.pending <= job.reserved <= state.capacity_tokens:
+        raise ValueError(f"{job} can never run with a capacity of {state.capacity_tokens} tokens.")
+    return replace(state, waiting=(*state.waiting, job))
+
+
+def cancel(state: State, ids: Collection[int]) -> State:
+    """Without these jobs, wherever they are; what they reserved is free. Unknown ids are ignored."""
+    return replace(state, waiting=_without(state.waiting, ids), running=_without(state.running, ids))
+
+
+def plan(state: State, budget: int) -> tuple[State, tuple[Slice, ...]]:
+    """The state with every job started that has room, and what to compute now: at most `budget` tokens."""
+    if not 1 <= state.max_running <= budget:
+        raise ValueError(f"max_running is {state.max_running}: it must be from 1 to the budget of {budget} tokens.")
+    state = _admit(state)
+    slices: list[Slice] = []
+    for job in sorted(state.running, key=lambda job: job.pending > 1):  # stable: answers first, then by arrival
+        count = min(job.pending, budget)
+        if count:
+            slices.append(Slice(job.id, job.computed, count, samples=count == job.pending))
+            budget -= count
+    return state, tuple(slices)
+
+
+def commit(state: State, slices: Sequence[Slice], finished: Collection[int]) -> State:
+    """The state after `slices` were computed: finished jobs are gone, others that sampled have a new token pending."""
+    done = {piece.id: piece for piece in slices}
+    running = tuple(_advance(job, done[job.id]) if job.id in done else job for job in state.running)
+    return replace(state, running=_without(running, finished))
+
+
+def _admit(state: State) -> State:
+    free, started = state.free_tokens, 0
+    for job in state.waiting[: max(0, state.max_running - len(state.running))]:
+        if job.reserved > free:
+            break
+        free -= job.reserved
+        started += 1
+    return replace(state, running=state.running + state.waiting[:started], waiting=state.waiting[started:])
+
+
+def _advance(job: Job, piece: Slice) -> Job:
+    return replace(job, computed=job.computed + piece.count, pending=job.pending - piece.count or 1)
+
+
+def _without(jobs: tuple[Job, ...], ids: Collection[int]) -> tuple[Job, ...]:
+    return tuple(job for job in jobs if job.id not in ids)

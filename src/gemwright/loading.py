@@ -1,0 +1,186 @@
+"""From a name or a path to a Model."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from gemwright import ops
+from gemwright.embedded import default_model
+from gemwright.errors import UnsupportedModel, UsageError
+from gemwright.model import Facts, Model
+from gemwright.models import ARCHITECTURES
+from gemwright.settings import Settings, check_threads, load_settings
+from gemwright.text.chat import GEMMA3, TRANSCRIPT
+from gemwright.text.tokenizer import Tokenizer
+from gemwright.text.tuning import instruction_tuning
+from gemwright.weights import Checkpoint, TensorType, open_checkpoint, require_architecture
+
+DEFAULT_MODEL = "gemma-3-270m"
+"""The model that comes with gemwright, and so far the only one that can be had by name."""
+
+Precision = Literal["default", "exact"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One of the words `load_optimized_gemma` understands. compact: weights must be stored in few bits."""
+
+    precision: Precision
+    compact: bool
+    meaning: str
+
+
+LEVELS = {
+    "maximum_efficiency": Level(
+        "default", True, "quantised weights as stored, 8-bit activations; refuses 16-bit files"
+    ),
+    "balanced": Level("default", False, "weights as stored, 8-bit activations with outliers kept"),
+    "performance": Level("exact", False, "weights as stored, computed as float math would"),
+}
+"""What each optimisation level does. No level converts weights: a file computes with the types it stores."""
+
+_FICTION = (
+    (
+        r"gemma-?3-8b(-.*)?",
+        "There is no Gemma 3 of 8B",
+        "gemma-3-4b-it, gemma-3-12b-it, gemma-3n-E4B-it, gemma-4-E4B-it",
+    ),
+    (
+        r"gemma-?2\.5(-.*)?",
+        "There is no Gemma 2.5",
+        "gemma-2-2b-it, gemma-2-9b-it, gemma-2-27b-it, gemma-3-270m to 27b",
+    ),
+    (
+        r"gemma-?vl(-.*)?",
+        "There is no Gemma-VL",
+        "paligemma2-3b-mix-448, gemma-3-4b-it, gemma-3n-E4B-it, gemma-4-E4B-it",
+    ),
+    (r"gemma-?1\.5(-.*)?", "There is no Gemma 1.5", "gemma-1.1-2b-it, gemma-1.1-7b-it, medgemma-1.5-4b-it"),
+)
+"""Names that circulate for models Google never made, and the nearest real ones."""
+
+
+def load(
+    name_or_path: str | os.PathLike[str] | None = None,
+    *,
+    precision: Precision = "default",
+    threads: int | None = None,
+    context_tokens: int | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Model:
+    """The model at a path (a .gguf or .safetensors file, or a directory with config.json), or the embedded default.
+
+    name_or_path: None and "gemma-3-270m" mean the default; a directory of that name is "./gemma-3-270m".
+    precision: "default" computes with 8-bit activations, "exact" as float math would, slower.
+    threads: of the whole process from now on; all CPUs it may use unless GEMWRIGHT_THREADS says otherwise.
+    context_tokens: room that running requests share; 8192, or less for a model with less, unless asked for.
+    cache_dir: where the default model is put together. announce: is told what takes time, and the licence notice once;
+    without it, standard error is.
+
+    Raises UsageError (an option or name that cannot be), FileError and its kin (a file that cannot be used),
+    CapacityError (no memory).
+    """
+    check_precision(precision)
+    settings = load_settings()
+    if threads is not None:
+        settings = replace(settings, threads=check_threads(threads, "threads"))
+    if cache_dir is not None:
+        settings = replace(settings, cache_dir=Path(cache_dir))
+    checkpoint = _open(name_or_path, settings, announce or _to_stderr)
+    return _build(checkpoint, precision, settings, context_tokens)
+
+
+def load_optimized_gemma(model_name: str | os.PathLike[str], optimization_level: str = "balanced") -> Model:
+    """`load` by optimisation level: "maximum_efficiency", "balanced" or "performance"; see LEVELS.
+
+    The model carries its tokenizer. Raises UsageError for another word, UnsupportedModel if a level would need the
+    weights converted, and what `load` raises.
+    """
+    if optimization_level not in LEVELS:
+        raise UsageError(
+            f"There is no optimization level {optimization_level!r}.", hint=f"Levels: {', '.join(LEVELS)}."
+        )
+    level = LEVELS[optimization_level]
+    settings = load_settings()
+    checkpoint = _open(model_name, settings, _to_stderr)
+    if level.compact and not _is_compact(checkpoint):
+        raise UnsupportedModel(
+            f"{checkpoint.path} stores its weights in 16 bits or more, and {optimization_level} needs them quantised.",
+            hint="Converting is not possible yet: use a quantised GGUF file of the model, or another level.",
+        )
+    return _build(checkpoint, level.precision, settings, None)
+
+
+def check_precision(precision: str) -> None:
+    """Raises UsageError unless there is such a precision."""
+    if precision not in ("default", "exact"):
+        raise UsageError(f"There is no precision {precision!r}.", hint="Precisions: default, exact.")
+
+
+def _open(
+    name_or_path: str | os.PathLike[str] | None, settings: Settings, announce: Callable[[str], None]
+) -> Checkpoint:
+    text = DEFAULT_MODEL if name_or_path is None else os.fspath(name_or_path)
+    name = text.removeprefix("google/")
+    if name == DEFAULT_MODEL:
+        return open_checkpoint(default_model(settings.cache_dir, announce))
+    path = Path(text).expanduser()
+    if (text and path.exists()) or _looks_like_a_path(text):
+        return open_checkpoint(path)
+    raise _unknown(text, name)
+
+
+def _looks_like_a_path(text: str) -> bool:
+    return text.endswith((".gguf", ".safetensors")) or (
+        not text.startswith("google/") and (os.sep in text or text.startswith("~"))
+    )
+
+
+def _unknown(text: str, name: str) -> UsageError:
+    for pattern, fact, nearest in _FICTION:
+        if re.fullmatch(pattern, name, re.IGNORECASE):
+            return UsageError(f"{fact} ({text!r}).", hint=f"Nearest real models: {nearest}.")
+    return UsageError(
+        f"There is no file {text!r}, and no model of that name here.",
+        hint=f"By name there is {DEFAULT_MODEL}; of others give the .gguf file or the directory with config.json.",
+    )
+
+
+def _build(checkpoint: Checkpoint, precision: Precision, settings: Settings, context_tokens: int | None) -> Model:
+    architecture = require_architecture(checkpoint, ARCHITECTURES)
+    ops.configure(settings)
+    network = ARCHITECTURES[architecture](checkpoint, precision)
+    tokenizer = Tokenizer.from_checkpoint(checkpoint)
+    template = GEMMA3 if instruction_tuning(checkpoint).chat else TRANSCRIPT
+    return Model(network, tokenizer, template, _facts(checkpoint, precision), context_tokens=context_tokens)
+
+
+def _facts(checkpoint: Checkpoint, precision: Precision) -> Facts:
+    name = checkpoint.config.get("general.name")
+    tensors = checkpoint.tensors.values()
+    return Facts(
+        name=name if isinstance(name, str) and name else checkpoint.path.stem,
+        architecture=checkpoint.architecture,
+        parameters=sum(math.prod(tensor.shape) for tensor in tensors),
+        bytes=sum(tensor.data.nbytes for tensor in tensors),
+        precision=precision,
+    )
+
+
+def _is_compact(checkpoint: Checkpoint) -> bool:
+    """Whether most bytes of the matrices are quantised."""
+    plain = {TensorType.F32, TensorType.F16, TensorType.BF16}
+    matrices = [tensor for tensor in checkpoint.tensors.values() if len(tensor.shape) == 2]
+    return 2 * sum(t.data.nbytes for t in matrices if t.type in plain) < sum(t.data.nbytes for t in matrices)
+
+
+def _to_stderr(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

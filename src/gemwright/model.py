@@ -1,0 +1,251 @@
+"""Model: text in, text out. Everything a user of the Python interface does with a loaded model."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gemwright import ops
+from gemwright.cache import pages_for
+from gemwright.engine import scoring
+from gemwright.engine.engine import Engine
+from gemwright.engine.request import Network, Request
+from gemwright.engine.stream import Stream
+from gemwright.engine.uncached import UncachedEngine
+from gemwright.errors import CapacityError, UsageError
+from gemwright.messages import Completion, Message, Sampling, SamplingOptions, as_messages
+from gemwright.step import F32
+from gemwright.text.chat import ChatTemplate, Prompt, render
+from gemwright.text.detokenizer import Detokenizer
+from gemwright.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["DEFAULT_CONTEXT_TOKENS", "Facts", "Model", "Stream"]
+
+DEFAULT_CONTEXT_TOKENS = 8192
+"""Tokens that all running requests share unless `load` is told otherwise; memory is only used as it fills."""
+STEP_TOKENS = 512
+"""The most tokens of one forward pass."""
+MAX_SEQUENCES = 16
+"""The most requests that run at once; more wait their turn."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model is: counts of its checkpoint, nothing that changes."""
+
+    name: str
+    architecture: str
+    parameters: int
+    bytes: int
+    precision: str
+
+
+class Model:
+    """A loaded model; `gemwright.load` makes one.
+
+    Every way of asking takes the same options: `max_tokens`, a whole `sampling` or single fields of it by keyword
+    (`temperature=0.7`, `seed=1`, …), and `logprobs=True` for the log-probability of each token. Without any, sampling
+    is Gemma's recommended one. The same prompt and seed give the same answer, whatever else runs at the same time.
+
+    Raises UsageError for options that cannot be, ContextOverflow if prompt and longest answer exceed the context.
+    Safe to use from several threads: their requests share the forward passes.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        tokenizer: Tokenizer,
+        template: ChatTemplate,
+        facts: Facts,
+        *,
+        context_tokens: int | None = None,
+    ) -> None:
+        """context_tokens: DEFAULT_CONTEXT_TOKENS, or all the network has if that is less. See `gemwright.load`."""
+        self.network = network
+        self.tokenizer = tokenizer
+        self._template = template
+        self._facts = facts
+        self.context_tokens = _context(context_tokens, network.config.context_tokens)
+        try:
+            cache = network.new_cache(
+                capacity_tokens=self.context_tokens, max_step_tokens=STEP_TOKENS, max_sequences=MAX_SEQUENCES
+            )
+        except MemoryError as error:
+            raise CapacityError(
+                f"There is no memory for a context of {self.context_tokens} tokens.", hint="Ask for less context."
+            ) from error
+        self.engine: Engine | UncachedEngine = Engine(
+            network,
+            cache,
+            self._detokenizer,
+            vocabulary=tokenizer.vocabulary_size,
+            step_tokens=STEP_TOKENS,
+            max_sequences=MAX_SEQUENCES,
+        )
+
+    def generate(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        max_tokens: int = 256,
+        sampling: Sampling | None = None,
+        logprobs: bool = False,
+        **options: Unpack[SamplingOptions],
+    ) -> Completion:
+        """The continuation of `prompt`: a text, or token ids as they are. No chat template is involved; see `chat`."""
+        return self.stream(prompt, max_tokens=max_tokens, sampling=sampling, logprobs=logprobs, **options).read()
+
+    def stream(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        max_tokens: int = 256,
+        sampling: Sampling | None = None,
+        logprobs: bool = False,
+        **options: Unpack[SamplingOptions],
+    ) -> Stream:
+        """`generate`, piece by piece as it is made."""
+        return self._start(self._complete(prompt), max_tokens, sampling, options, logprobs)
+
+    def generate_batch(
+        self,
+        prompts: Iterable[str | Sequence[int]],
+        *,
+        max_tokens: int = 256,
+        sampling: Sampling | None = None,
+        logprobs: bool = False,
+        **options: Unpack[SamplingOptions],
+    ) -> list[Completion]:
+        """The continuations of several prompts, made together. Each is what `generate` gives with the same seed."""
+        return self._together([self._complete(one) for one in prompts], max_tokens, sampling, options, logprobs)
+
+    def chat(
+        self,
+        messages: Iterable[Message | Mapping[str, str]],
+        *,
+        max_tokens: int = 256,
+        sampling: Sampling | None = None,
+        logprobs: bool = False,
+        **options: Unpack[SamplingOptions],
+    ) -> Completion:
+        """The answer to a conversation. A base model continues a plain transcript of it: see `chat_format`."""
+        return self.stream_chat(messages, max_tokens=max_tokens, sampling=sampling, logprobs=logprobs, **options).read()
+
+    def stream_chat(
+        self,
+        messages: Iterable[Message | Mapping[str, str]],
+        *,
+        max_tokens: int = 256,
+        sampling: Sampling | None = None,
+        logprobs: bool = False,
+        **options: Unpack[SamplingOptions],
+    ) -> Stream:
+        """`chat`, piece by piece as it is made."""
+        return self._start(self.render(messages), max_tokens, sampling, options, logprobs)
+
+    def chat_batch(
+        self,
+        conversations: Iterable[Iterable[Message | Mapping[str, str]]],
+        *,
+        max_tokens: int = 256,
+        sampling: Sampling | None = None,
+        logprobs: bool = False,
+        **options: Unpack[SamplingOptions],
+    ) -> list[Completion]:
+        """The answers to several conversations, made together."""
+        return self._together([self.render(one) for one in conversations], max_tokens, sampling, options, logprobs)
+
+    def logits(self, tokens: Sequence[int]) -> F32:
+        """float32[T, V]: row i scores what may follow tokens[: i + 1]. See `scoring.logits`."""
+        return scoring.logits(self.network, tokens)
+
+    def score(self, tokens: Sequence[int]) -> F32:
+        """float32[T - 1]: element i is the natural log-probability of tokens[i + 1] after tokens[: i + 1]."""
+        return scoring.score(self.network, tokens)
+
+    def without_cache(self) -> Model:
+        """This model, computing the whole text anew for every token: the same answers, slowly, to compare with."""
+        slow = copy(self)
+        slow.engine = UncachedEngine(self.network, self._detokenizer, vocabulary=self.tokenizer.vocabulary_size)
+        return slow
+
+    def encode(self, prompt: str | Sequence[int]) -> list[int]:
+        """Token ids of a text, <bos> first; no text can become a control token. Ids are returned as they are."""
+        return self.tokenizer.encode(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
+
+    def render(self, messages: Iterable[Message | Mapping[str, str]]) -> Prompt:
+        """A conversation as tokens, up to where the answer begins, and what ends that."""
+        return render(as_messages(messages), self._template, self.tokenizer)
+
+    @property
+    def bos_id(self) -> int:
+        """The token that begins every text."""
+        return self.tokenizer.bos_id
+
+    @property
+    def chat_format(self) -> str:
+        """Name and version of the form conversations are given to the model in."""
+        return self._template.name
+
+    @property
+    def is_chat_tuned(self) -> bool:
+        """Whether the model was taught that form. If not, `chat` works through a transcript and may drift."""
+        return self._template.marked
+
+    def describe(self) -> dict[str, object]:
+        """Facts about model and engine, ready for JSON. bytes: of the weights as stored."""
+        return {
+            **vars(self._facts),
+            "context_tokens": self.context_tokens,
+            "trained_context_tokens": self.network.config.context_tokens,
+            "vocabulary": self.network.config.vocabulary,
+            "chat_format": self.chat_format,
+            "is_chat_tuned": self.is_chat_tuned,
+            "target": ops.active_target(),
+            "threads": ops.threads(),
+        }
+
+    def _detokenizer(self, stop: tuple[str, ...]) -> Detokenizer:
+        return Detokenizer(self.tokenizer, stop)
+
+    def _complete(self, prompt: str | Sequence[int]) -> Prompt:
+        return Prompt(tuple(self.encode(prompt)), stop=(), template="")
+
+    def _together(
+        self,
+        prompts: Iterable[Prompt],
+        max_tokens: int,
+        sampling: Sampling | None,
+        options: SamplingOptions,
+        logprobs: bool,
+    ) -> list[Completion]:
+        with ExitStack() as all_or_none:  # one bad prompt must not leave the others running
+            streams = [
+                all_or_none.enter_context(self._start(prompt, max_tokens, sampling, options, logprobs))
+                for prompt in prompts
+            ]
+            return [stream.read() for stream in streams]
+
+    def _start(
+        self, prompt: Prompt, max_tokens: int, sampling: Sampling | None, options: SamplingOptions, logprobs: bool
+    ) -> Stream:
+        chosen = replace(sampling or Sampling(), **options)
+        seed = secrets.randbits(53) if chosen.seed is None else chosen.seed  # 53 bits survive JSON's doubles
+        request = Request(prompt.tokens, max_tokens, seed, chosen, self.tokenizer.stop_ids, prompt.stop, logprobs)
+        transcript = bool(prompt.template) and not self._template.marked
+        return Stream(self.engine.submit(request), request, strip_start=transcript)
+
+
+def _context(asked: int | None, trained: int) -> int:
+    if asked is None:
+        asked = min(DEFAULT_CONTEXT_TOKENS, trained)
+    if isinstance(asked, bool) or not isinstance(asked, int) or not 1 <= asked <= trained:
+        raise UsageError(f"context_tokens is {asked!r}: it must be a whole number from 1 to the model's {trained}.")
+    return pages_for(asked) * ops.PAGE_TOKENS

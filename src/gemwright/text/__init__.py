@@ -1,0 +1,26 @@
+"""Text to tokens and back.
+
+tokenizer     Tokenizer: user text to ids (never a control token), ids to text
+detokenizer   Detokenizer: the same for a stream of tokens, with stop strings
+chat          render(messages, template, tokenizer): a conversation as a prompt
+tuning        instruction_tuning(checkpoint): whether a model was taught to chat
+pieces, gguf_source, tokenizer_json, sentencepiece_model, files    where vocabularies come from
+"""
+
+from __future__ import annotations
+
+from gemwright.text.chat import GEMMA3, TRANSCRIPT, Prompt, render
+from gemwright.text.detokenizer import Detokenizer
+from gemwright.text.tokenizer import Tokenizer
+from gemwright.text.tuning import Tuning, instruction_tuning
+
+__all__ = [
+    "GEMMA3",
+    "TRANSCRIPT",
+    "Detokenizer",
+    "Prompt",
+    "Tokenizer",
+    "Tuning",
+    "instruction_tuning",
+    "render",
+]

@@ -1,0 +1,131 @@
+"""`tokenizer.json` of Hugging Face: the vocabulary, and the merge list, which must be the one the vocabulary implies.
+
+Gemma's files list 514,906 merges. They say nothing that an order of the pieces does not: each piece gets as score the
+place where the list makes it first, added pieces get the best, and then `Vocabulary.first_foreign_merge` proves that
+the list is exactly what our encoder does. A file of another making is refused, not approximated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gemwright._tokenizer import Vocabulary
+from gemwright.errors import ModelFormatError, UnsupportedModel
+from gemwright.text.files import read_bounded
+from gemwright.text.pieces import Pieces, PieceType, pack
+
+MAX_BYTES = 64 << 20
+"""Gemma 3's has 33 MB."""
+
+MAX_PIECES = 1 << 20
+
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+_SPACE = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+_SPLIT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+_MODEL = {
+    "type": ("BPE",),
+    "byte_fallback": (True,),
+    "dropout": (None,),
+    "continuing_subword_prefix": (None, ""),
+    "end_of_word_suffix": (None, ""),
+    "ignore_merges": (None, False),
+}
+
+
+def json_vocabulary(path: Path) -> Vocabulary:
+    """The vocabulary in `path`, its merges checked. Takes two to three seconds for Gemma 3's.
+
+    Raises FileError, ModelFormatError (not such a file) or UnsupportedModel (it works differently from Gemma's).
+    """
+    try:
+        content = json.loads(read_bounded(path, MAX_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise ModelFormatError(f"{path} is not sound JSON: {error}.") from error
+    model = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(model, dict):
+        raise ModelFormatError(f"{path} holds no tokenizer model.")
+    _check_kind(path, content, model)
+    ids = _ids(path, model.get("vocab"))
+    merges = _merges(path, model.get("merges"))
+    pieces = _pieces(path, ids, merges, content.get("added_tokens"))
+    try:
+        vocabulary = Vocabulary(pieces.raw, pieces.scores, pieces.types)
+    except ValueError as error:
+        raise ModelFormatError(f"{path}: {error}.") from error
+    left = np.array([ids.get(pair[0], -1) for pair in merges], np.int32)
+    right = np.array([ids.get(pair[1], -1) for pair in merges], np.int32)
+    place = vocabulary.first_foreign_merge(left, right)
+    if place >= 0:
+        raise UnsupportedModel(f"{path} merges in an order that Gemma's tokenizers do not have (merge {place:,}).")
+    return vocabulary
+
+
+def _check_kind(path: Path, content: dict[str, Any], model: dict[str, Any]) -> None:
+    for key, allowed in _MODEL.items():
+        if model.get(key) not in allowed:
+            raise UnsupportedModel(f"{path} has model.{key} = {model.get(key)!r:.80}; Gemma's has {allowed[0]!r}.")
+    if content.get("normalizer") != _SPACE:
+        raise UnsupportedModel(f"{path} normalises text otherwise than by making spaces U+2581, as Gemma's does.")
+    if content.get("pre_tokenizer") not in (None, _SPLIT):
+        raise UnsupportedModel(f"{path} splits text in a way that Gemma's tokenizer does not.")
+
+
+def _ids(path: Path, vocab: Any) -> dict[str, int]:
+    if not isinstance(vocab, dict) or not all(type(id) is int for id in vocab.values()):
+        raise ModelFormatError(f"{path} holds no vocabulary (model.vocab).")
+    if len(vocab) > MAX_PIECES:
+        raise ModelFormatError(f"{path} holds {len(vocab):,} pieces: at most {MAX_PIECES:,} are possible.")
+    return vocab
+
+
+def _merges(path: Path, merges: Any) -> list[list[str]]:
+    """Pairs; older files write "left right" in one string."""
+    if isinstance(merges, list):
+        pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+        if all(isinstance(p, list) and len(p) == 2 and type(p[0]) is str and type(p[1]) is str for p in pairs):
+            return pairs
+    raise ModelFormatError(f"{path} holds no list of merges (model.merges), each of two pieces.")
+
+
+def _pieces(path: Path, ids: dict[str, int], merges: list[list[str]], added: Any) -> Pieces:
+    special = {spelling: is_special for spelling, _, is_special in _added(path, added)}
+    places = {**{spelling: id for spelling, id, _ in _added(path, added)}, **ids}
+    spellings: list[str | None] = [None] * len(places)
+    for spelling, id in places.items():
+        if not 0 <= id < len(places) or spellings[id] is not None:
+            raise ModelFormatError(f"{path}: ids are not 0 to {len(places) - 1:,}, each once ({spelling!r}: {id}).")
+        spellings[id] = spelling
+    scores = [0.0] * len(places)
+    made = (piece for piece in dict.fromkeys(map("".join, merges)) if piece not in special and piece in ids)
+    for place, piece in enumerate(made):
+        scores[ids[piece]] = float(-place)
+    types = [_type(spelling or "", special) for spelling in spellings]
+    try:
+        return pack([(spelling or "").encode() for spelling in spellings], scores, types, str(path))
+    except UnicodeEncodeError as error:
+        raise ModelFormatError(f"{path}: a piece is not valid Unicode: {error.object!r}.") from error
+
+
+def _type(spelling: str, special: dict[str, bool]) -> PieceType:
+    if spelling in special:
+        return PieceType.CONTROL if special[spelling] else PieceType.USER_DEFINED
+    return PieceType.BYTE if _BYTE.fullmatch(spelling) else PieceType.NORMAL
+
+
+def _added(path: Path, added: Any) -> list[tuple[str, int, bool]]:
+    """(spelling, id, whether it is special) of each added token; all must be found as they stand, in raw text."""
+    result = []
+    for token in added if isinstance(added, list) else []:
+        match token:
+            case {"content": str(spelling), "id": int(id), "special": bool(special)}:
+                result.append((spelling, id, special))
+            case _:
+                raise ModelFormatError(f"{path}: an added token lacks its content, id or special: {token!r:.200}.")
+        if any(token.get(flag) for flag in ("single_word", "lstrip", "rstrip", "normalized")):
+            raise UnsupportedModel(f"{path}: the added token {spelling!r} has conditions; Gemma's have none.")
+    return result

@@ -1,0 +1,29 @@
+"""Reading model files: GGUF and safetensors, mapped into memory and checked before anything is believed.
+
+checkpoint   open_checkpoint(path): what a file holds, whatever its format
+table        match(rows, checkpoint): exactly the tensors an architecture needs
+types, tensor, dequant, kquants, bits    how numbers are stored, and what they mean
+gguf, cursor, strings    one format;  safetensors, shards, jsonfile    the other
+mapped, layout, foreign, quoted    files as bytes, places within them, files of other kinds, names in messages
+"""
+
+from __future__ import annotations
+
+from gemwright.weights.checkpoint import Checkpoint, open_checkpoint, require_architecture
+from gemwright.weights.dequant import dequantize
+from gemwright.weights.strings import StringArray
+from gemwright.weights.table import Weight, match
+from gemwright.weights.tensor import Tensor
+from gemwright.weights.types import TensorType
+
+__all__ = [
+    "Checkpoint",
+    "StringArray",
+    "Tensor",
+    "TensorType",
+    "Weight",
+    "dequantize",
+    "match",
+    "open_checkpoint",
+    "require_architecture",
+]

@@ -1,0 +1,76 @@
+"""A whole file as bytes in memory, without reading it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gemwright.errors import FileError, ModelFormatError
+from gemwright.weights.quoted import quoted
+
+TRUNCATED = "The file is probably cut short: copy or download it again."
+
+
+def map_file(path: Path) -> npt.NDArray[np.uint8]:
+    """uint8[size], read-only and lazily paged in; the mapping lives as long as any view of it.
+
+    The file must not be shortened while it is mapped: the system then ends the process on the next read.
+    Raises FileError (missing, not a regular file, not readable) or ModelFormatError (empty).
+    """
+    size = regular_file_size(path)
+    if size == 0:
+        raise ModelFormatError(f"{path} is empty.", hint=TRUNCATED)
+    try:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:  # ValueError: the file became shorter than `size` just now
+        raise FileError(f"{path} cannot be read: {_reason(error)}.") from error
+    return np.frombuffer(mapped, np.uint8)
+
+
+def read_small_file(path: Path, limit_bytes: int) -> bytes:
+    """The whole file, if it is at most `limit_bytes` long; errors as `map_file`."""
+    size = regular_file_size(path)
+    if size > limit_bytes:
+        raise ModelFormatError(f"{path} has {size:,} bytes: such a file has at most {limit_bytes:,}.")
+    try:
+        with path.open("rb") as file:
+            return file.read(limit_bytes)
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {_reason(error)}.") from error
+
+
+def regular_file_size(path: Path) -> int:
+    """Bytes in the file at `path`. Raises FileError if it is missing or is no regular file (a pipe would block)."""
+    status = _status(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise FileError(f"{path} is not a file.")
+    return status.st_size
+
+
+def names_in(path: Path) -> list[str] | None:
+    """Names of the entries of the directory `path`, sorted, or None if it is none. Raises FileError."""
+    if not stat.S_ISDIR(_status(path).st_mode):
+        return None
+    try:
+        return sorted(os.listdir(path))
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {_reason(error)}.") from error
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError as error:
+        raise FileError(f"{path} does not exist.", hint="Check the spelling of the path.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL or an unencodable character in the path
+        raise FileError(f"{quoted(str(path))} cannot be opened: {_reason(error)}.") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)

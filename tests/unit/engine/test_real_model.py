@@ -1,0 +1,100 @@
+"""The real Gemma 3 270M: one seed gives one answer, however tokens are grouped and however many threads run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from gemwright import ops
+from gemwright.engine.engine import Engine
+from gemwright.engine.request import Request, Token
+from gemwright.messages import Sampling
+from gemwright.model import Facts, Model
+from gemwright.text.chat import TRANSCRIPT
+from gemwright.text.detokenizer import Detokenizer
+from gemwright.text.tokenizer import Tokenizer
+from support.real_model import TEXTS, checkpoint, network
+
+pytestmark = pytest.mark.real
+PENALISED = Sampling(top_k=0, top_p=0.98, repetition_penalty=1.1, frequency_penalty=0.2)
+
+
+@lru_cache(maxsize=1)
+def tokenizer() -> Tokenizer:
+    return Tokenizer.from_checkpoint(checkpoint())
+
+
+@lru_cache(maxsize=1)
+def requests() -> tuple[Request, ...]:
+    """Prompts from 3 to more than 550 tokens, each with a seed; one of them is sampled with all that penalises."""
+    text = (TEXTS / "english.txt").read_text("utf-8")
+    prompts = ["Once upon", text[:400], text[:2900], "1, 2, 3, 4,", "def main():\n"]
+    return tuple(
+        Request(tuple(tokenizer().encode(prompt)), 24, seed, PENALISED if seed == 3 else Sampling())
+        for seed, prompt in enumerate(prompts)
+    )
+
+
+@lru_cache(maxsize=1)
+def alone() -> list[list[int]]:
+    """Each request by itself, its prompt in one step, on two threads."""
+    ops.set_threads(2)
+    return [answers(1024, [request])[0] for request in requests()]
+
+
+def answers(step_tokens: int, together: list[Request]) -> list[list[int]]:
+    net = network("default")
+    cache = net.new_cache(capacity_tokens=4096, max_step_tokens=step_tokens, max_sequences=8)
+    driven = Engine(
+        net,
+        cache,
+        lambda stop: Detokenizer(tokenizer(), stop),
+        vocabulary=tokenizer().vocabulary_size,
+        step_tokens=step_tokens,
+        max_sequences=8,
+    )
+    streams = [driven.submit(request) for request in together]
+    return [[event.id for event in stream if isinstance(event, Token)] for stream in streams]
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_they_were() -> Iterator[None]:
+    threads = ops.threads()
+    yield
+    ops.set_threads(threads)
+
+
+def test_the_prompts_are_what_they_are_meant_to_be() -> None:
+    lengths = [len(request.prompt) for request in requests()]
+    assert min(lengths) < 8
+    assert max(lengths) > 550, "one must be longer than the window of 512"
+    assert len({tuple(answer) for answer in alone()}) == len(requests())
+
+
+@pytest.mark.parametrize(("threads", "step_tokens"), [(1, 512), (2, 100), (3, 8)])
+def test_a_mixed_batch_in_chunks_gives_the_answers_of_each_alone(threads: int, step_tokens: int) -> None:
+    ops.set_threads(threads)
+    assert answers(step_tokens, list(requests())) == alone()
+
+
+def test_a_single_thread_gives_the_answers_of_two() -> None:
+    expected = alone()
+    ops.set_threads(1)
+    assert [answers(64, [request])[0] for request in requests()[:2]] == expected[:2]
+
+
+def test_without_the_cache_the_answer_is_the_same() -> None:
+    model = Model(network("default"), tokenizer(), TRANSCRIPT, Facts("real", "gemma3", 0, 0, "default"))
+    fast, slow = (one.generate("The sea is", max_tokens=12, seed=9) for one in (model, model.without_cache()))
+    assert fast.tokens == slow.tokens
+
+
+def test_scores_are_the_log_probabilities_of_generated_tokens() -> None:
+    model = Model(network("default"), tokenizer(), TRANSCRIPT, Facts("real", "gemma3", 0, 0, "default"))
+    done = model.generate("The sea is", max_tokens=12, seed=9, logprobs=True)
+    prompt = model.encode("The sea is")
+    scored = model.score([*prompt, *done.tokens])[len(prompt) - 1 :]
+    assert np.array_equal(np.array(done.logprobs, np.float32), scored)
