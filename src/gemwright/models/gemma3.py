@@ -25,7 +25,7 @@ VISION = ("vision_tower.", "multi_modal_projector.", "model.vision_tower.", "mod
 
 WIDE = ("embed", "down")
 """Matrices whose inputs need int16: int8 there, even with outliers kept, costs half of all the accuracy lost
-(docs/decisions/0003-activation-precision.md)."""
+(docs/decisions/activation-precision.md)."""
 
 
 def weights(c: Config) -> tuple[Weight, ...]:
@@ -114,7 +114,7 @@ class Gemma3:
             True: ops.rope_table(step.positions, c.head_dim, c.global_base, c.global_stretch),
             False: ops.rope_table(step.positions, c.head_dim, c.local_base),
         }
-        x = ops.embed(self.embed, step.tokens, sqrt(c.hidden))
+        x = ops.embed(self.embed, step.tokens, sqrt(c.hidden))    # docs/decisions/embedding-scale.md
         for i, w in enumerate(self.layers):
             x = self._block(w, x, cache.layer(i), step, tables[c.windows[i] == 0])
         return ops.rms_norm(x, self.final_norm, c.eps)

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from support.toy_network import ToyConfig, ToyNetwork
 
 from gemwright.cli.throughput import Workload, measure
 from gemwright.engine import scoring
+from support.toy_network import ToyConfig, ToyNetwork
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.gguf_writer import Stored, gguf
 
 from gemwright.cli.inspect import shown
 from gemwright.weights import TensorType
+from support.gguf_writer import Stored, gguf
 
 METADATA = {
     "general.architecture": "gemma3",

@@ -60,8 +60,10 @@ def test_ctrl_c_in_a_terminal_stops_the_answer_and_chat_goes_on() -> None:
         chat.wait_for(" 11, 12", 60)
         chat.type("\x03")
         chat.wait_for("stopped", 20)
+        chat.wait_for(">", 20)
         chat.type("/reset\r")
         chat.wait_for("forgotten", 20)
+        chat.wait_for(">", 20)
         chat.type("\x04")
         assert chat.end(20) == 0
     finally:
