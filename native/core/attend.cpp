@@ -54,14 +54,16 @@ void finish(const Kernels& run, const AttendBlock& b, Partial p, const float* q,
 
 void cache_write(const LayerCache& c, const float* k, const float* v, const int* slots, const int* positions, int tokens) {
   size_t dim = c.head_dim, stride = c.kv_heads * dim;
+  const size_t slices = (dim + 15) / 16;
   for (int t = 0; t < tokens; ++t) {
     int page = c.table[(size_t)slots[t] * c.ring + (positions[t] / kPage) % c.ring], column = positions[t] % kPage;
     for (int h = 0; h < c.kv_heads; ++h) {
-      float* keys = c.k + ((size_t)page * c.kv_heads + h) * dim * kPage + column;
-      float* values = c.v + (((size_t)page * c.kv_heads + h) * kPage + column) * dim;
-      const float* key = k + t * stride + h * dim;
-      for (size_t d = 0; d < dim; ++d) keys[d * kPage] = key[d];
-      std::memcpy(values, v + t * stride + h * dim, dim * sizeof(float));
+      size_t head = (size_t)page * c.kv_heads + h;
+      float* keys = c.k + head * dim * kPage + column / 16 * dim * 16 + column % 16;
+      float* values = c.v + head * slices * 16 * kPage + column * 16;
+      const float *key = k + t * stride + h * dim, *value = v + t * stride + h * dim;
+      for (size_t d = 0; d < dim; ++d) keys[d * 16] = key[d];
+      for (size_t d = 0; d < dim; d += 16) std::memcpy(values + d * kPage, value + d, std::min<size_t>(16, dim - d) * sizeof(float));
     }
   }
 }
@@ -73,7 +75,7 @@ void attend(const LayerCache& c, const float* q, const int* slots, const int* po
   const int dim = c.head_dim;
   std::vector<AttendBlock> all = blocks(c, q, slots, positions, tokens, heads, scale, window, softcap);
   const int count = (int)all.size(), most_rows = std::max(kBlockRows, heads / c.kv_heads);
-  const size_t partial = Partial::floats(most_rows, dim), scratch = (size_t)most_rows * (dim + kPage);
+  const size_t partial = Partial::floats(most_rows, dim), scratch = (size_t)most_rows * (dim + kPage + 1);
 
   if (count >= 2 * threads() || threads() == 1) {     // enough blocks for all threads: each walks its spans
     parallel_for(count, 1, [&](int begin, int end, int thread) {

@@ -18,14 +18,15 @@ struct Activations {
   float* outlier;        // [tokens, kOutliers]
 };
 
-// A range of one layer's cache as attention sees it: pages of kPage tokens, keys transposed so that lanes are tokens.
+// A range of one layer's cache as attention sees it: pages of kPage tokens. Keys lie dimension by dimension in two halves
+// of 16 tokens, so that lanes are tokens; values lie token by token in slices of 16 dimensions (the last one padded).
 constexpr int kPage = 32;
 constexpr int kSpan = 256;  // keys whose softmax is one partial result; spans start at multiples of it
 struct AttendBlock {
   const float* q;          // first query row; row (t, h) lies at q + t * q_token_stride + h * head_dim
   int64_t q_token_stride;
-  const float* k;          // pages [page, kv_heads, head_dim, kPage]
-  const float* v;          // pages [page, kv_heads, kPage, head_dim]
+  const float* k;          // [page, kv_heads, 2, head_dim, 16]
+  const float* v;          // [page, kv_heads, ceil(head_dim / 16), kPage, 16]
   const int32_t* table;    // logical page -> page, indexed modulo `ring`
   int ring;
   int kv_heads, kv_head, head_dim, heads;   // `heads` query heads share this kv head
@@ -52,7 +53,7 @@ struct Kernels {
   void (*linear_float)(const PackedView& w, int tile, const float* x, int begin, int end, float* y, int64_t ld);
   // Keys span_first..span_first+kSpan for all query rows: unnormalised output, running maximum and sum per row.
   // out: [rows, head_dim], max/sum: [rows]; rows = tokens * heads, a row that sees no key gets max -inf.
-  // scratch: rows * (head_dim + kPage) floats.
+  // scratch: rows * (head_dim + kPage + 1) floats.
   void (*attend_span)(const AttendBlock& b, int span_first, float* out, float* max, float* sum, float* scratch);
   // Folds a partial result into the running one, row by row: both as attend_span leaves them.
   void (*attend_merge)(float* out, float* max, float* sum, const float* part, const float* part_max, const float* part_sum, int rows, int head_dim);

@@ -6,94 +6,93 @@
 
 constexpr int kQueryRows = 4;
 
-// scores[r, 0..31] = q[r] . K[:, 0..31] for NR rows, summed in the order of the dimension.
+// scores[r, 0..15] = q[r] . keys[:, 0..15] for NR rows, summed in the order of the dimension. keys: [dim, 16].
 template <int NR>
-inline void page_scores(const float* q, int dim, const float* keys, float* scores) {
-  for (int half = 0; half < kPage; half += 16) {
-    V16 acc[NR];
-    for (int r = 0; r < NR; ++r) acc[r] = zero();
-    for (int d = 0; d < dim; ++d) {
-      V16 column = load(keys + (size_t)d * kPage + half);
-      for (int r = 0; r < NR; ++r) acc[r] = fma(set1(q[(size_t)r * dim + d]), column, acc[r]);
-    }
-    for (int r = 0; r < NR; ++r) store(scores + r * kPage + half, acc[r]);
+inline void score_rows(const float* q, int dim, const float* keys, float* scores) {
+  V16 acc[NR];
+  for (int r = 0; r < NR; ++r) acc[r] = zero();
+  for (int d = 0; d < dim; ++d) {
+    V16 column = load(keys + (size_t)d * 16);
+    for (int r = 0; r < NR; ++r) acc[r] = fma(set1(q[(size_t)r * dim + d]), column, acc[r]);
   }
+  for (int r = 0; r < NR; ++r) store(scores + (size_t)r * kPage, acc[r]);
 }
 
-// out[r] = out[r] alpha[r] + sum over j in [first, last) of weights[r, j] V[j].
+// out[r, 0..n) = out[r] alpha[r] + sum over j in [first, last) of weights[r, j] values[j, 0..n), n <= 16. values: [32, 16].
 template <int NR>
-inline void page_values(float* out, int dim, const float* alpha, const float* weights, const float* values, int first, int last) {
-  int d = 0;
-  for (; d + 16 <= dim; d += 16) {
-    V16 acc[NR];
-    for (int r = 0; r < NR; ++r) acc[r] = mul(load(out + (size_t)r * dim + d), set1(alpha[r]));
-    for (int j = first; j < last; ++j) {
-      V16 value = load(values + (size_t)j * dim + d);
-      for (int r = 0; r < NR; ++r) acc[r] = fma(set1(weights[r * kPage + j]), value, acc[r]);
-    }
-    for (int r = 0; r < NR; ++r) store(out + (size_t)r * dim + d, acc[r]);
+inline void value_rows(float* out, int dim, int n, const float* alpha, const float* weights, const float* values, int first, int last) {
+  V16 acc[NR];
+  for (int r = 0; r < NR; ++r) acc[r] = mul(n == 16 ? load(out + (size_t)r * dim) : load_n(out + (size_t)r * dim, n), set1(alpha[r]));
+  for (int j = first; j < last; ++j) {
+    V16 value = load(values + (size_t)j * 16);
+    for (int r = 0; r < NR; ++r) acc[r] = fma(set1(weights[r * kPage + j]), value, acc[r]);
   }
-  if (d == dim) return;
-  for (int r = 0; r < NR; ++r) {
-    V16 acc = mul(load_n(out + (size_t)r * dim + d, dim - d), set1(alpha[r]));
-    for (int j = first; j < last; ++j) acc = fma(set1(weights[r * kPage + j]), load_n(values + (size_t)j * dim + d, dim - d), acc);
-    store_n(out + (size_t)r * dim + d, acc, dim - d);
-  }
+  for (int r = 0; r < NR; ++r)
+    if (n == 16) store(out + (size_t)r * dim, acc[r]);
+    else store_n(out + (size_t)r * dim, acc[r], n);
 }
 
-// One page for NR consecutive rows: scores, softmax update, values. Row r is query token (row0 + r) / heads.
-template <int NR>
-inline void page_rows(const AttendBlock& b, int row0, int page_first, const float* keys, const float* values, const float* q,
-                      float* out, float* max_seen, float* sum, float* weights) {
-  page_scores<NR>(q, b.head_dim, keys, weights);
-  float alpha[NR];
+// Scores of one row on one page become weights; returns what the row's output so far must be multiplied by.
+// The row sees keys from..to of the page; the weights of the others become 0.
+inline float soften(float* w, int from, int to, float softcap, float* max_seen, float* sum) {
+  if (from >= to) {                                  // sees nothing here: its output must not change
+    store(w, zero());
+    store(w + 16, zero());
+    return 1.0f;
+  }
+  if (softcap > 0.0f)
+    for (int half = 0; half < kPage; half += 16) store(w + half, mul(set1(softcap), tanh(div(load(w + half), set1(softcap)))));
+  for (int j = 0; j < from; ++j) w[j] = -__builtin_inff();
+  for (int j = to; j < kPage; ++j) w[j] = -__builtin_inff();
+  V16 low = load(w), high = load(w + 16);
+  float top = reduce_max(max(low, high));
+  top = top > *max_seen ? top : *max_seen;
+  store(w, exp(sub(low, set1(top))));
+  store(w + 16, exp(sub(high, set1(top))));
+  for (int j = 0; j < from; ++j) w[j] = 0.0f;         // exp stops at 1e-38, not at 0
+  for (int j = to; j < kPage; ++j) w[j] = 0.0f;
+  float alpha = *max_seen == -__builtin_inff() ? 0.0f : exp(*max_seen - top);
+  *max_seen = top;
+  *sum = fma_scalar(*sum, alpha, reduce_add(add(load(w), load(w + 16))));
+  return alpha;
+}
+
+// All query rows of a block on one page. Sixteen keys, then sixteen dimensions of the values, stay in the first-level
+// cache while every row passes over them.
+inline void attend_page(const AttendBlock& b, int first_key, const float* keys, const float* values, const float* q,
+                        float* out, float* max_seen, float* sum, float* weights, float* alpha) {
+  const int rows = b.tokens * b.heads, dim = b.head_dim;
+  for (int half = 0; half < 2; ++half) {
+    const float* k16 = keys + (size_t)half * dim * 16;
+    int r = 0;
+    for (; r + kQueryRows <= rows; r += kQueryRows) score_rows<kQueryRows>(q + (size_t)r * dim, dim, k16, weights + r * kPage + half * 16);
+    for (; r < rows; ++r) score_rows<1>(q + (size_t)r * dim, dim, k16, weights + r * kPage + half * 16);
+  }
   int first = kPage, last = 0;
-  for (int r = 0; r < NR; ++r) {
-    int position = b.position + (row0 + r) / b.heads;
-    int from = b.window ? position - b.window + 1 - page_first : 0, to = position + 1 - page_first;
+  for (int r = 0; r < rows; ++r) {
+    int position = b.position + r / b.heads;
+    int from = b.window ? position - b.window + 1 - first_key : 0, to = position + 1 - first_key;
     from = from < 0 ? 0 : from;
     to = to > kPage ? kPage : to;
-    float* w = weights + r * kPage;
-    alpha[r] = 1.0f;
-    if (from >= to) {                                  // this query sees nothing here: its row must not change
-      for (int j = 0; j < kPage; ++j) w[j] = 0.0f;
-      continue;
-    }
-    first = from < first ? from : first;
-    last = to > last ? to : last;
-    V16 low = load(w), high = load(w + 16);
-    if (b.softcap > 0.0f) {
-      low = mul(set1(b.softcap), tanh(div(low, set1(b.softcap))));
-      high = mul(set1(b.softcap), tanh(div(high, set1(b.softcap))));
-      store(w, low);
-      store(w + 16, high);
-    }
-    for (int j = 0; j < from; ++j) w[j] = -__builtin_inff();
-    for (int j = to; j < kPage; ++j) w[j] = -__builtin_inff();
-    low = load(w);
-    high = load(w + 16);
-    float top = reduce_max(max(low, high));
-    top = top > max_seen[r] ? top : max_seen[r];
-    low = exp(sub(low, set1(top)));
-    high = exp(sub(high, set1(top)));
-    store(w, low);
-    store(w + 16, high);
-    for (int j = 0; j < from; ++j) w[j] = 0.0f;         // exp stops at 1e-38, not at 0
-    for (int j = to; j < kPage; ++j) w[j] = 0.0f;
-    alpha[r] = max_seen[r] == -__builtin_inff() ? 0.0f : exp(max_seen[r] - top);
-    max_seen[r] = top;
-    sum[r] = fma_scalar(sum[r], alpha[r], reduce_add(add(load(w), load(w + 16))));
+    if (from < to) { first = from < first ? from : first; last = to > last ? to : last; }
+    alpha[r] = soften(weights + r * kPage, from, to, b.softcap, max_seen + r, sum + r);
   }
-  if (first < last) page_values<NR>(out, b.head_dim, alpha, weights, values, first, last);
+  for (int d = 0; d < dim; d += 16, values += kPage * 16) {
+    int n = dim - d < 16 ? dim - d : 16, r = 0;
+    for (; r + kQueryRows <= rows; r += kQueryRows) value_rows<kQueryRows>(out + (size_t)r * dim + d, dim, n, alpha + r, weights + r * kPage, values, first, last);
+    for (; r < rows; ++r) value_rows<1>(out + (size_t)r * dim + d, dim, n, alpha + r, weights + r * kPage, values, first, last);
+  }
 }
 
 void attend_span(const AttendBlock& b, int span_first, float* out, float* max_seen, float* sum, float* scratch) {
-  const int rows = b.tokens * b.heads, dim = b.head_dim;
+  const int rows = b.tokens * b.heads, dim = b.head_dim, values_dim = (dim + 15) / 16 * 16;
   float* q = scratch;
   float* weights = scratch + (size_t)rows * dim;
+  float* alpha = weights + (size_t)rows * kPage;
   for (int r = 0; r < rows; ++r) {
     const float* from = b.q + (r / b.heads) * b.q_token_stride + (size_t)(r % b.heads) * dim;
-    for (int d = 0; d < dim; ++d) { q[(size_t)r * dim + d] = from[d] * b.scale; out[(size_t)r * dim + d] = 0.0f; }
+    scale_row(from, b.scale, q + (size_t)r * dim, dim);
+    for (int d = 0; d < dim; ++d) out[(size_t)r * dim + d] = 0.0f;
     max_seen[r] = -__builtin_inff();
     sum[r] = 0.0f;
   }
@@ -102,13 +101,7 @@ void attend_span(const AttendBlock& b, int span_first, float* out, float* max_se
   for (int first = span_first; first < span_first + kSpan && first <= last_position; first += kPage) {
     if (first + kPage <= oldest) continue;
     size_t page = (size_t)b.table[(first / kPage) % b.ring] * b.kv_heads + b.kv_head;
-    const float* keys = b.k + page * dim * kPage;
-    const float* values = b.v + page * dim * kPage;
-    int r = 0;
-    for (; r + kQueryRows <= rows; r += kQueryRows)
-      page_rows<kQueryRows>(b, r, first, keys, values, q + (size_t)r * dim, out + (size_t)r * dim, max_seen + r, sum + r, weights);
-    for (; r < rows; ++r)
-      page_rows<1>(b, r, first, keys, values, q + (size_t)r * dim, out + (size_t)r * dim, max_seen + r, sum + r, weights);
+    attend_page(b, first, b.k + page * dim * kPage, b.v + page * values_dim * kPage, q, out, max_seen, sum, weights, alpha);
   }
 }
 

@@ -14,13 +14,17 @@ void rms_norm(const float* x, const float* scale, float* y, int n, float eps) {
 void rope(const float* x, const float* table, float* y, int heads, int n) {
   int half = n / 2;
   for (int h = 0; h < heads; ++h, x += n, y += n) {
-    for (int i = 0; i < half; i += 16) {
-      int left = half - i < 16 ? half - i : 16;
-      V16 a = load_n(x + i, left), b = load_n(x + half + i, left);
-      V16 c = load_n(table + i, left), s = load_n(table + half + i, left);
-      store_n(y + i, sub(mul(a, c), mul(b, s)), left);
-      store_n(y + half + i, add(mul(b, c), mul(a, s)), left);
+    int i = 0;
+    for (; i + 16 <= half; i += 16) {
+      V16 a = load(x + i), b = load(x + half + i), c = load(table + i), s = load(table + half + i);
+      store(y + i, sub(mul(a, c), mul(b, s)));
+      store(y + half + i, add(mul(b, c), mul(a, s)));
     }
+    if (i == half) continue;
+    int left = half - i;
+    V16 a = load_n(x + i, left), b = load_n(x + half + i, left), c = load_n(table + i, left), s = load_n(table + half + i, left);
+    store_n(y + i, sub(mul(a, c), mul(b, s)), left);
+    store_n(y + half + i, add(mul(b, c), mul(a, s)), left);
   }
 }
 

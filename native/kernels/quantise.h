@@ -4,14 +4,14 @@
 inline void find_outliers(const float* x, int n, int* at) {
   float size[kOutliers];
   for (int j = 0; j < kOutliers; ++j) { size[j] = -1.0f; at[j] = -1; }
-  for (int i = 0; i < n; i += 16) {
-    int left = n - i < 16 ? n - i : 16;
-    V16 a = abs(load_n(x + i, left));
+  for (int i = 0; i < n; i += 16) {          // n is a multiple of 32
+    V16 a = abs(load(x + i));
     unsigned larger = greater(a, set1(size[kOutliers - 1]));
     if (!larger) continue;
     float values[16];
     store(values, a);
-    for (int l = 0; l < left; ++l) {
+    for (; larger; larger &= larger - 1) {
+      int l = __builtin_ctz(larger);
       if (!(values[l] > size[kOutliers - 1])) continue;
       int j = kOutliers - 1;      // insert, largest first
       for (; j > 0 && values[l] > size[j - 1]; --j) { size[j] = size[j - 1]; at[j] = at[j - 1]; }

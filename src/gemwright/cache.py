@@ -58,8 +58,8 @@ class KVCache:
         for window in windows:
             pool = self._pools[window]
             # zeros: the system hands out memory only for pages that are written
-            k = np.zeros((len(pool.free), kv_heads, head_dim, PAGE_TOKENS), np.float32)
-            v = np.zeros((len(pool.free), kv_heads, PAGE_TOKENS, head_dim), np.float32)
+            k = np.zeros((len(pool.free), kv_heads, PAGE_TOKENS // 16, head_dim, 16), np.float32)
+            v = np.zeros((len(pool.free), kv_heads, -(-head_dim // 16), PAGE_TOKENS, 16), np.float32)
             self._layers.append(PagedLayer(k, v, pool.table, window))
 
     def layer(self, index: int) -> PagedLayer:

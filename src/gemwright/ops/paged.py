@@ -15,7 +15,8 @@ PAGE_TOKENS = 32
 class PagedLayer:
     """The cache of one layer.
 
-    k: float32[pages, K, H, 32], keys transposed so that the kernels' lanes are tokens. v: float32[pages, K, 32, H].
+    k: float32[pages, K, 2, H, 16], two halves of 16 tokens, dimension by dimension: the kernels' lanes are tokens.
+    v: float32[pages, K, ceil(H/16), 32, 16], slices of 16 dimensions, token by token, the last slice padded.
     table: int32[slots, ring]; the page of logical page p of a slot is table[slot, p % ring].
     window: keys a query sees, itself included; 0 means all.
     """

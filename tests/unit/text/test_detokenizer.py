@@ -93,6 +93,11 @@ def test_after_a_stop_string_there_is_nothing() -> None:
     assert detokenizer.feed(TOY.id("table")) == detokenizer.finish() == ""
 
 
+def test_of_two_stop_strings_in_one_token_the_one_that_ends_first_counts() -> None:
+    assert Detokenizer(TOKENIZER, ["able", "bl"]).feed(TOY.id("table")) == "ta"
+    assert Detokenizer(TOKENIZER, ["le", "able"]).feed(TOY.id("table")) == "t"
+
+
 def test_control_tokens_add_nothing() -> None:
     detokenizer = Detokenizer(TOKENIZER)
     assert detokenizer.feed(TOY.id("<end_of_turn>")) == detokenizer.feed(TOY.id("<unused0>")) == ""

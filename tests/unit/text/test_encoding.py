@@ -28,12 +28,23 @@ def test_text_becomes_the_tokens_of_the_slow_tokenizer(text: str) -> None:
     assert TOKENIZER.encode_trusted_with_control_tokens(text, bos=False) == slow_encode(TOY, text, control=True)
 
 
-@given(st.lists(st.text("ab▁é", min_size=2, max_size=6), max_size=25, unique=True), st.text("ab é▁", max_size=40))
-@settings(max_examples=500, deadline=None)
-def test_any_vocabulary_merges_as_the_slow_tokenizer_does(merged: list[str], text: str) -> None:
+@given(
+    st.lists(st.text("ab▁é", min_size=2, max_size=6), max_size=25, unique=True),
+    st.text("ab é▁", max_size=40),
+    st.sampled_from([1, 1, 2, 5, 25]),
+)
+@settings(max_examples=800, deadline=None)
+def test_any_vocabulary_merges_as_the_slow_tokenizer_does(merged: list[str], text: str, ties: int) -> None:
     merged = [piece for piece in merged if piece not in LITERALS]
-    toy = Toy.of(merged, "ab▁é")
+    toy = Toy.of(merged, "ab▁é", ties)
     assert Tokenizer.from_pieces(toy.pieces()).encode(text, bos=False) == slow_encode(toy, text)
+
+
+@pytest.mark.parametrize("count", range(1, 40))
+def test_runs_of_white_space_are_taken_as_the_slow_tokenizer_takes_them(count: int) -> None:
+    for run in (" " * count, "▁" * count, "\n" * count, "\t" * count, " ▁" * count):
+        for text in (run, f"{run}table", f"a{run}", f"a{run}a", f"{run}\n{run}"):
+            assert TOKENIZER.encode(text, bos=False) == slow_encode(TOY, text)
 
 
 @given(TEXTS)

@@ -114,9 +114,12 @@ def test_padding_of_the_table_is_never_made() -> None:
 
 
 def test_pieces_need_not_be_utf8() -> None:
-    pieces = raw_pieces([*SPELLINGS, b"a\xffb", b"\xe2\x82"], [*TYPES, 1, 1], [*TOY.scores, 5.0, 6.0])
+    pieces = raw_pieces(
+        [*SPELLINGS, b"a\xffb", b"\xe2\x82", b"\xed\xa0\x80"], [*TYPES, 1, 1, 1], [*TOY.scores, 5.0, 6.0, 7.0]
+    )
     tokenizer = Tokenizer.from_pieces(pieces)
     assert tokenizer.encode_bytes(b"a\xffb", bos=False) == [TOY.id("a"), TOY.id("<0xFF>"), TOY.id("b")]
+    assert tokenizer.encode_bytes(b"\xed\xa0\x80", bos=False) == [TOY.id(f"<0x{byte:02X}>") for byte in b"\xed\xa0\x80"]
     assert tokenizer.token_bytes(len(SPELLINGS)) == b"a\xffb"
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from gemwright.text.pieces import Pieces, PieceType, pack
 
 CONTROL = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<unused0>", "<start_of_turn>", "<end_of_turn>")
-LITERALS = ("\n", "\n\n", "\n\n\n", "▁▁", "▁▁▁", "▁▁▁▁", "<b>", "</b>", "<table>", "[multimodal]", "\t")
+RUNS = tuple("▁" * count for count in range(2, 8))
+LITERALS = ("\n", "\n\n", "\n\n\n", *RUNS, "<b>", "</b>", "<table>", "[multimodal]", "\t")
 CHARACTERS = "▁abcdelstTuU<>/:ér的"
 MERGED = (
     "▁t",
@@ -50,13 +51,13 @@ class Toy:
     types: tuple[PieceType, ...]
 
     @classmethod
-    def of(cls, merged: Sequence[str] = MERGED, characters: str = CHARACTERS) -> Toy:
-        """merged: best first; longer than one character."""
+    def of(cls, merged: Sequence[str] = MERGED, characters: str = CHARACTERS, ties: int = 1) -> Toy:
+        """merged: best first, `ties` neighbours having the same score; longer than one character."""
         parts = [(CONTROL, PieceType.CONTROL), (LITERALS, PieceType.USER_DEFINED)]
         parts += [([f"<0x{byte:02X}>" for byte in range(256)], PieceType.BYTE)]
         parts += [([*merged, *characters], PieceType.NORMAL)]
         typed = [(spelling, type_) for spellings, type_ in parts for spelling in spellings]
-        rank = {piece: -float(place) for place, piece in enumerate(merged)}
+        rank = {piece: -float(place // ties) for place, piece in enumerate(merged)}
         scores = [0.0 if t == PieceType.BYTE else rank.get(s, -1000.0) for s, t in typed]
         return cls(tuple(s for s, _ in typed), tuple(scores), tuple(t for _, t in typed))
 
