@@ -37,7 +37,7 @@ setup: $(STAMPS)/package $(STAMPS)/dev  ## prepares .venv: engine, default model
 
 run: $(STAMPS)/package  ## a real Gemma 3 continues PROMPT, here, on this CPU
 	@printf '%s' "$$PROMPT"
-	@$(BIN)/gemwright run $(if $(MODEL),--model '$(MODEL)') --max-tokens 100 $(ARGS) -- "$$PROMPT"
+	@$(BIN)/gemwright run $(if $(MODEL),--model '$(MODEL)') --max-tokens 100 --temperature 0.6 $(ARGS) -- "$$PROMPT"
 
 chat: $(STAMPS)/package  ## talks with MODEL in this terminal
 	@$(BIN)/gemwright chat $(if $(MODEL),--model '$(MODEL)') $(ARGS)

@@ -8,7 +8,8 @@
     │       └── CheckpointMismatch  checkpoint_mismatch exit 3   tensors missing, extra or misshaped
     ├── ContextOverflow         context_overflow    exit 4   prompt and answer exceed the context
     ├── CapacityError           capacity            exit 5   no room in memory or cache now
-    └── TargetError             cpu_target          exit 6   a CPU target that is unknown or not supported here
+    ├── TargetError             cpu_target          exit 6   a CPU target that is unknown or not supported here
+    └── NotFinite               not_finite          exit 7   the model computed NaN or infinity: its weights are unsound
 
 The message says what happened, with the value; `hint` says what to do.
 """
@@ -82,3 +83,10 @@ class TargetError(GemwrightError):
 
     code = "cpu_target"
     exit_status = 6
+
+
+class NotFinite(GemwrightError):  # noqa: N818
+    """The model computed NaN or infinity, so no token can be chosen: its weights are unsound."""
+
+    code = "not_finite"
+    exit_status = 7

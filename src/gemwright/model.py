@@ -73,9 +73,10 @@ class Model:
         self._template = template
         self._facts = facts
         self.context_tokens = _context(context_tokens, network.config.context_tokens)
+        capacity_tokens = pages_for(self.context_tokens) * ops.PAGE_TOKENS
         try:
             cache = network.new_cache(
-                capacity_tokens=self.context_tokens, max_step_tokens=STEP_TOKENS, max_sequences=MAX_SEQUENCES
+                capacity_tokens=capacity_tokens, max_step_tokens=STEP_TOKENS, max_sequences=MAX_SEQUENCES
             )
         except MemoryError as error:
             raise CapacityError(
@@ -248,4 +249,4 @@ def _context(asked: int | None, trained: int) -> int:
         asked = min(DEFAULT_CONTEXT_TOKENS, trained)
     if isinstance(asked, bool) or not isinstance(asked, int) or not 1 <= asked <= trained:
         raise UsageError(f"context_tokens is {asked!r}: it must be a whole number from 1 to the model's {trained}.")
-    return pages_for(asked) * ops.PAGE_TOKENS
+    return min(pages_for(asked) * ops.PAGE_TOKENS, trained)  # the cache has whole pages, so the user may as well

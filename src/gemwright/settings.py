@@ -1,6 +1,6 @@
 """Settings read from the environment, once, at the edge; no other module reads it.
 
-GEMWRIGHT_CACHE_DIR   where assembled and packed models are kept (default: $XDG_CACHE_HOME/gemwright or ~/.cache/gemwright)
+GEMWRIGHT_CACHE_DIR   where assembled and packed models are kept (default: gemwright in $XDG_CACHE_HOME or ~/.cache)
 GEMWRIGHT_THREADS     threads of the engine, 1 to 512 (default: the CPUs this process may use)
 GEMWRIGHT_TARGET      forces one CPU target by name; an unknown or unsupported one is an error (default: the best here)
 """

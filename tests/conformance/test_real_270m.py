@@ -29,7 +29,7 @@ PRECISIONS: tuple[Precision, ...] = ("default", "exact")
 CONTEXTS = {"english": 700, "code": 700, "declaration": 700, "stories": 700}  # text: tokens taken; the window is 512
 FORWARD_ORDER = ("q", "k", "v", "o", "gate", "up", "down")
 F32 = npt.NDArray[np.float32]
-SLICE = 64  # rows of logits at a time: 67 MB in float32
+SLICE = 64  # rows of logits at a time: 67 MB
 SEED = 20261123
 
 

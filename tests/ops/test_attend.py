@@ -10,7 +10,7 @@ from gemwright.cache import KVCache
 from gemwright.ops import reference
 from gemwright.step import F32, Step
 
-LENGTH = 700      # more than two spans of 256 keys
+LENGTH = 700  # more than two spans of 256 keys
 
 
 def make_cache(window: int, kv_heads: int, head_dim: int, *, step_tokens: int = LENGTH, sequences: int = 3) -> KVCache:
@@ -29,7 +29,9 @@ def in_chunks(cache: KVCache, size: int, q: F32, k: F32, v: F32, softcap: float 
     slot, parts = cache.open(len(q)), []
     for i in range(0, len(q), size):
         n = len(q[i : i + size])
-        parts.append(run(cache, q[i : i + n], k[i : i + n], v[i : i + n], np.full(n, slot), np.arange(i, i + n), softcap))
+        parts.append(
+            run(cache, q[i : i + n], k[i : i + n], v[i : i + n], np.full(n, slot), np.arange(i, i + n), softcap)
+        )
     cache.close(slot)
     return np.concatenate(parts)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.blocks import ALL, QUANTISED, random_tensor
 
 from gemwright import _native, ops
 from gemwright.ops import reference
 from gemwright.step import F32
 from gemwright.weights import TensorType, dequantize
+from support.blocks import ALL, QUANTISED, random_tensor
 
-ROWS = 41        # two whole tiles and one of nine rows
-COLS = 512       # two super-blocks
+PLAIN = [TensorType.Q5_0, TensorType.Q8_0, TensorType.Q4_1, TensorType.IQ4_NL]  # blocks of 32 columns
+ROWS = 41  # two whole tiles and one of nine rows
+COLS = 512  # two super-blocks
 
 
 def stored(kind: TensorType, rows: int, cols: int, rng: np.random.Generator, **options: bool) -> tuple[np.ndarray, F32]:
@@ -64,7 +65,7 @@ def test_linear_is_the_product(target, kind, tokens, wide, rng):
 
 
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 32, 33])
-@pytest.mark.parametrize("kind", [TensorType.Q5_0, TensorType.Q8_0, TensorType.Q4_1, TensorType.IQ4_NL], ids=lambda k: k.name)
+@pytest.mark.parametrize("kind", PLAIN, ids=lambda k: k.name)
 def test_linear_takes_any_number_of_rows_and_groups(target, kind, rows, rng):
     for cols in (32, 96, 288):
         data, w = stored(kind, rows, cols, rng)
@@ -135,7 +136,7 @@ def test_a_token_with_nan_is_nan_and_spoils_no_other(target, rng):
 @pytest.mark.parametrize("cols", [32, 64, 640])
 def test_activations_are_quantised_as_the_reference_says(target, cols, rng):
     x = activations(1, cols, rng)[0]
-    x[:5] = x[7]                              # equal magnitudes: the lowest columns are the outliers
+    x[:5] = x[7]  # equal magnitudes: the lowest columns are the outliers
     x[5] = -x[7]
     codes, scale, at, kept = _native.quantise(x, False)
     expected = reference.quantise_activations(x[None])

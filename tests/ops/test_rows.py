@@ -35,9 +35,11 @@ def test_rope_is_the_reference(target, head_dim, rng):
 @pytest.mark.parametrize("cols", SIZES)
 def test_geglu_is_the_reference(target, cols, rng):
     gate, up = (rng.normal(size=(2, cols)).astype(np.float32) * 4 for _ in range(2))
-    g = gate.astype(np.float64)                       # float32 would lose what 1 + tanh cancels
+    g = gate.astype(np.float64)  # float32 would lose what 1 + tanh cancels
     exact = g / (1 + np.exp(-2 * np.sqrt(2 / np.pi) * (g + 0.044715 * g**3))) * up
-    np.testing.assert_allclose(ops.geglu_mul(gate, up), exact, rtol=2e-5, atol=1e-30)   # the argument of exp carries 80 units
+    np.testing.assert_allclose(
+        ops.geglu_mul(gate, up), exact, rtol=2e-5, atol=1e-30
+    )  # the argument of exp carries 80 units
     np.testing.assert_allclose(reference.geglu_mul(gate, up), exact, rtol=1e-3, atol=1e-5)
 
 
@@ -72,7 +74,7 @@ def test_argmax_refuses_what_is_not_finite(target, at, bad, rng):
 
 @pytest.mark.parametrize("cols", [64, 65, 1000, 262_144])
 def test_top_k_is_the_stable_sort(target, cols, rng):
-    x = rng.normal(size=cols).astype(np.float32).round(2)       # rounding makes many equals
+    x = rng.normal(size=cols).astype(np.float32).round(2)  # rounding makes many equals
     order = np.lexsort((np.arange(cols), -x))
     for k in (1, 2, 40, 64):
         at, values = ops.top_k(x, k)

@@ -27,12 +27,19 @@ QUANTISED = tuple(_F16_FIELDS)
 ALL = (*FLOATS, TensorType.BF16, *QUANTISED)
 
 
-def random_tensor(kind: TensorType, rows: int, cols: int, rng: np.random.Generator, *, extreme: bool = False) -> npt.NDArray[np.uint8]:
+def random_tensor(
+    kind: TensorType, rows: int, cols: int, rng: np.random.Generator, *, extreme: bool = False
+) -> npt.NDArray[np.uint8]:
     """The bytes of a [rows, cols] tensor. extreme: every code bit set or clear, which is where integers overflow."""
     if kind in FLOATS:
         return rng.normal(size=(rows, cols)).astype(FLOATS[kind]).view(np.uint8).reshape(-1)
     if kind is TensorType.BF16:
-        return (rng.normal(size=(rows, cols)).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16).view(np.uint8).reshape(-1)
+        return (
+            (rng.normal(size=(rows, cols)).astype(np.float32).view(np.uint32) >> 16)
+            .astype(np.uint16)
+            .view(np.uint8)
+            .reshape(-1)
+        )
     blocks = rows * cols // kind.block_values
     data = rng.integers(0, 256, (blocks, kind.block_bytes), dtype=np.uint8)
     if extreme:

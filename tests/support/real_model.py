@@ -40,10 +40,10 @@ def tokens(text: str) -> I32:
 
 
 def log_probabilities(logits: F32) -> F32:
-    """Log-softmax of each row, its sum in float64: [n, V] → [n, V]."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True, dtype=np.float64)).astype(np.float32)
-    return shifted
+    """Log-softmax of each row, its sum in float64: [n, V] → the same array, overwritten (it is large)."""
+    logits -= logits.max(axis=1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True, dtype=np.float64)).astype(np.float32)
+    return logits
 
 
 def token_scores(net: Network, hidden: F32, following: I32, slice_rows: int = 64) -> F32:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from gemwright.errors import FileError, UnsupportedModel, UsageError
 from gemwright.loading import DEFAULT_MODEL, LEVELS, load, load_optimized_gemma
 from gemwright.weights import Tensor, TensorType
 from support.real_model import checkpoint as real_checkpoint
+from support.tiny_gemma3 import assert_near, golden
+from support.toy_tokenizer import ToyTokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +114,22 @@ def test_levels_decide_the_precision_and_refuse_what_they_would_have_to_convert(
         assert built == expected
         assert [level for level, _ in refused] == (["maximum_efficiency"] if kind == TensorType.BF16 else [])
         assert all("16 bits" in text and "quantised GGUF" in text for _, text in refused)
+
+
+def test_a_directory_of_safetensors_loads_and_computes_what_its_reference_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Tiny checkpoints have no vocabulary files, so the toy's stands in for that one part."""
+    monkeypatch.setattr(loading.Tokenizer, "from_checkpoint", lambda checkpoint: ToyTokenizer())
+    expected = golden("grouped")
+    for name, is_tuned in [("tiny", False), ("tiny-it", True)]:
+        directory = shutil.copytree(expected.path, tmp_path / name)
+        model = load(directory, precision="exact")
+        assert_near(model.logits(expected.tokens.tolist()), expected.logits, 1e-4)
+        assert model.is_chat_tuned == is_tuned
+        assert model.describe()["name"] == name
+        assert model.describe()["precision"] == "exact"
+        assert len(model.generate("hello", max_tokens=5, logit_bias={1: -1000.0, 5: -1000.0}).tokens) == 5
 
 
 @pytest.mark.real

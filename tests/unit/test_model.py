@@ -310,6 +310,12 @@ def test_the_context_is_the_default_the_models_or_what_was_asked_for() -> None:
     assert toy(context=100_000).context_tokens == DEFAULT_CONTEXT_TOKENS
     assert toy(context=512).context_tokens == 512
     assert toy(context=512, context_tokens=64).context_tokens == 64
+    assert toy(context=512, context_tokens=65).context_tokens == 96, "whole pages"
+    odd = toy(context=100)
+    assert odd.context_tokens == 100
+    assert len(odd.generate([2] * 90, max_tokens=10, **never_ending()).tokens) == 10
+    with pytest.raises(ContextOverflow):
+        odd.generate([2] * 90, max_tokens=11)
     for impossible in (0, 513, 2.5, True):
         with pytest.raises(UsageError, match="context_tokens"):
             toy(context=512, context_tokens=impossible)

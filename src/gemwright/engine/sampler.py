@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemwright import ops
-from gemwright.errors import GemwrightError
+from gemwright.errors import NotFinite
 from gemwright.messages import Sampling
 from gemwright.step import F32, I32
 
@@ -59,7 +59,7 @@ def choose(
 
     drawable: only tokens below it may come out, because networks may have more rows than tokens, as padding.
     penalties: the request's own, or None when `Penalties.needed` is false for its sampling.
-    Raises GemwrightError if the row holds a NaN or an infinity.
+    Raises NotFinite if the row holds a NaN or an infinity.
     """
     adjusted = row[:drawable] if penalties is None else penalties.apply(row)[:drawable]
     _check_finite(adjusted)
@@ -173,7 +173,7 @@ def _check_finite(row: F32) -> None:
         if math.isfinite(float(row.sum())) or bool(np.isfinite(row).all()):
             return
     bad = int(np.flatnonzero(~np.isfinite(row))[0])
-    raise GemwrightError(
+    raise NotFinite(
         f"The model gave {row[bad]} as the logit of token {bad}: no token can be chosen.",
         hint="The model file is probably damaged; check it with `gemwright inspect`.",
     )

@@ -76,6 +76,25 @@ class Layer:
     down: ops.Matrix
     ffn_out: F32
 
+    @classmethod
+    def load(cls, load: Loader, i: int) -> Layer:
+        """Layer number `i`."""
+        return cls(
+            attn_in=load.vector(f"{i}.attn_in"),
+            q=load.matrix(f"{i}.q"),
+            k=load.matrix(f"{i}.k"),
+            v=load.matrix(f"{i}.v"),
+            o=load.matrix(f"{i}.o"),
+            q_norm=load.vector(f"{i}.q_norm"),
+            k_norm=load.vector(f"{i}.k_norm"),
+            attn_out=load.vector(f"{i}.attn_out"),
+            ffn_in=load.vector(f"{i}.ffn_in"),
+            gate=load.matrix(f"{i}.gate"),
+            up=load.matrix(f"{i}.up"),
+            down=load.matrix(f"{i}.down"),
+            ffn_out=load.vector(f"{i}.ffn_out"),
+        )
+
 
 class Gemma3:
     """The network: `forward` for hidden states, `logits` for the rows that need them."""
@@ -84,9 +103,7 @@ class Gemma3:
         self.config = config
         self.embed = load.matrix("embed")
         self.final_norm = load.vector("final_norm")
-        self.layers = [
-            Layer(**{name: load.either(f"{i}.{name}") for name in Layer.__dataclass_fields__}) for i in range(config.layers)
-        ]
+        self.layers = [Layer.load(load, i) for i in range(config.layers)]
 
     def new_cache(self, *, capacity_tokens: int, max_step_tokens: int, max_sequences: int) -> KVCache:
         """An empty cache of this model's shape."""
@@ -114,7 +131,7 @@ class Gemma3:
             True: ops.rope_table(step.positions, c.head_dim, c.global_base, c.global_stretch),
             False: ops.rope_table(step.positions, c.head_dim, c.local_base),
         }
-        x = ops.embed(self.embed, step.tokens, sqrt(c.hidden))    # docs/decisions/embedding-scale.md
+        x = ops.embed(self.embed, step.tokens, sqrt(c.hidden))  # docs/decisions/embedding-scale.md
         for i, w in enumerate(self.layers):
             x = self._block(w, x, cache.layer(i), step, tables[c.windows[i] == 0])
         return ops.rms_norm(x, self.final_norm, c.eps)
@@ -134,8 +151,8 @@ class Gemma3:
     def _attention(self, w: Layer, x: F32, cache: ops.PagedLayer, step: Step, table: F32) -> F32:
         c = self.config
         q, k, v = ops.linear(x, w.q, w.k, w.v)
-        q = q.reshape(-1, c.heads, c.head_dim)        # [T, N, H]
-        k = k.reshape(-1, c.kv_heads, c.head_dim)     # [T, K, H]
+        q = q.reshape(-1, c.heads, c.head_dim)  # [T, N, H]
+        k = k.reshape(-1, c.kv_heads, c.head_dim)  # [T, K, H]
         v = v.reshape(-1, c.kv_heads, c.head_dim)
         q = ops.rope(ops.rms_norm(q, w.q_norm, c.eps), table)
         k = ops.rope(ops.rms_norm(k, w.k_norm, c.eps), table)

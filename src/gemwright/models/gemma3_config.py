@@ -12,10 +12,10 @@ from typing import Any
 
 from gemwright.errors import ModelFormatError, UnsupportedModel
 
-MAX_WIDTH = 1 << 18      # bounds on what a file may declare, far above any Gemma
+MAX_WIDTH = 1 << 18  # bounds on what a file may declare, far above any Gemma
 MAX_LAYERS = 512
 MAX_CONTEXT = 1 << 24
-PATTERN = 6              # every sixth layer is global unless the file says otherwise
+PATTERN = 6  # every sixth layer is global unless the file says otherwise
 LOCAL_BASE = 10_000.0
 
 

@@ -15,7 +15,7 @@ Precision = Literal["default", "exact"]
 
 
 class Loader:
-    """Gives a network its weights by name, each once. Raises CheckpointMismatch if the checkpoint does not fit `rows`."""
+    """Gives a network its weights by name. Raises CheckpointMismatch if the checkpoint does not fit `rows`."""
 
     def __init__(
         self,
@@ -31,10 +31,6 @@ class Loader:
         self._offset = {row.name: 1.0 if row.add_one and checkpoint.kind == "safetensors" else 0.0 for row in rows}
         self._precision = precision
         self._wide = wide
-
-    def either(self, name: str) -> ops.Matrix | F32:
-        """A matrix for a tensor of two axes, a vector for one of one."""
-        return self.matrix(name) if len(self._tensors[name].shape) == 2 else self.vector(name)
 
     def matrix(self, name: str) -> ops.Matrix:
         """The tensor packed for the kernels."""

@@ -65,7 +65,7 @@ def rope(x: F32, table: F32) -> F32:
 
 def geglu_mul(gate: F32, up: F32) -> F32:
     """gelu(gate) · up with gelu(x) = x/2 · (1 + tanh(sqrt(2/π) (x + 0.044715 x³))). Source: arXiv:2002.05202."""
-    inner = np.float32(np.sqrt(2.0 / np.pi)) * (gate + np.float32(0.044715) * gate**3)
+    inner = np.float32(np.sqrt(2.0 / np.pi)) * (gate + np.float32(0.044715) * (gate * gate * gate))
     gelu: F32 = np.float32(0.5) * gate * (np.float32(1.0) + np.tanh(inner))
     return gelu * up
 

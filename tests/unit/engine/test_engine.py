@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gemwright.engine.request import Event, Finished, Token
-from gemwright.errors import ContextOverflow, GemwrightError, UsageError
+from gemwright.errors import ContextOverflow, NotFinite, UsageError
 from gemwright.messages import Sampling
 from gemwright.step import F32, Step
 from support.toy_network import ToyCache, ToyNetwork, toy_logits
@@ -188,7 +188,7 @@ def test_logits_that_are_no_numbers_fail_their_own_request_only() -> None:
     driven, _, cache = engine(network=_Broken())
     good, bad = driven.submit(request([1], max_tokens=6)), driven.submit(request([13]))
     assert len(tokens(list(good))) == 6
-    with pytest.raises(GemwrightError, match="nan"):
+    with pytest.raises(NotFinite, match="nan"):
         next(bad)
     with pytest.raises(StopIteration):
         next(bad)

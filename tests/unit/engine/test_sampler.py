@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gemwright.engine.sampler import Penalties, choose, uniform_at
-from gemwright.errors import GemwrightError
+from gemwright.errors import NotFinite
 from gemwright.messages import Sampling
 from gemwright.step import F32
 
@@ -136,7 +136,7 @@ def test_the_row_is_never_changed() -> None:
 def test_a_logit_that_is_no_number_is_an_error_and_never_a_token(bad: float, sampling: Sampling) -> None:
     row = np.zeros(300, np.float32)
     row[170] = bad
-    with pytest.raises(GemwrightError, match="token 170"):
+    with pytest.raises(NotFinite, match="token 170"):
         choose(row, sampling, 0.5)
 
 

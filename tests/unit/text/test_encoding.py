@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from itertools import pairwise
 
 import pytest
@@ -38,6 +39,14 @@ def test_any_vocabulary_merges_as_the_slow_tokenizer_does(merged: list[str], tex
     merged = [piece for piece in merged if piece not in LITERALS]
     toy = Toy.of(merged, "ab▁é", ties)
     assert Tokenizer.from_pieces(toy.pieces()).encode(text, bos=False) == slow_encode(toy, text)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("xbab", ["x", "bab"]), ("babx", ["bab", "x"])])
+def test_of_merges_with_equal_scores_the_one_with_the_longer_half_comes_first(text: str, expected: list[str]) -> None:
+    toy = Toy.of(["ab", "ba", "xb", "bab", "bx", "zz"] if text[0] == "x" else ["ba", "zz", "bx", "bab"], "abxz", 2)
+    ids = Tokenizer.from_pieces(toy.pieces()).encode(text, bos=False)
+    assert ids == slow_encode(toy, text)
+    assert [toy.spellings[id] for id in ids] == expected
 
 
 @pytest.mark.parametrize("count", range(1, 40))
@@ -133,6 +142,16 @@ def test_threads_share_a_tokenizer() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_other_threads_run_while_a_long_text_is_encoded() -> None:
+    thread = threading.Thread(target=TOKENIZER.encode, args=("a" * 5_000_000,))
+    moments = 0
+    thread.start()
+    while thread.is_alive():
+        time.sleep(0.001)
+        moments += 1
+    assert moments > 20, "the lock was held: this thread could not run"
 
 
 def test_decoding_leaves_control_tokens_out_unless_asked() -> None:
