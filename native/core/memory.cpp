@@ -21,9 +21,16 @@ void* aligned(size_t bytes) {
   return p;
 }
 
-std::mutex gate;
-std::map<size_t, std::vector<void*>> free_buffers;
-size_t kept = 0;
+struct Freed {
+  std::mutex gate;
+  std::map<size_t, std::vector<void*>> by_size;
+  size_t bytes = 0;
+};
+// Never destroyed: Python may give back its last array after C++ has begun to tear down.
+Freed& freed() {
+  static Freed& f = *new Freed;
+  return f;
+}
 
 // Sizes are rounded to an eighth of their power of two, so that similar shapes share blocks.
 size_t size_class(size_t bytes) {
@@ -48,12 +55,13 @@ Block map_block(size_t bytes) {
 void* take_buffer(size_t bytes) {
   size_t size = size_class(bytes ? bytes : 1);
   {
-    std::lock_guard<std::mutex> hold(gate);
-    std::vector<void*>& list = free_buffers[size];
+    Freed& f = freed();
+    std::lock_guard<std::mutex> hold(f.gate);
+    std::vector<void*>& list = f.by_size[size];
     if (!list.empty()) {
       void* p = list.back();
       list.pop_back();
-      kept -= size;
+      f.bytes -= size;
       return p;
     }
   }
@@ -66,10 +74,11 @@ void recycle(void* p) {
   char* start = (char*)p - kHeader;
   size_t size = *(size_t*)start;
   {
-    std::lock_guard<std::mutex> hold(gate);
-    if (kept + size <= kKeep) {
-      free_buffers[size].push_back(p);
-      kept += size;
+    Freed& f = freed();
+    std::lock_guard<std::mutex> hold(f.gate);
+    if (f.bytes + size <= kKeep) {
+      f.by_size[size].push_back(p);
+      f.bytes += size;
       return;
     }
   }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -35,7 +34,6 @@ class Pool {
 
   int size() const { return (int)workers_.size() + 1; }
   pid_t owner() const { return owner_; }
-  void abandon() { for (std::thread& w : workers_) w.detach(); }   // after fork: the threads are the parent's
 
   void run(int n, int grain, const Range& fn) {
     n_ = n;
@@ -88,8 +86,14 @@ class Pool {
 };
 
 std::mutex gate;   // one parallel_for at a time; also guards `pool`
-std::unique_ptr<Pool> pool;
+// Not destroyed at exit: the system ends the threads, and in a forked child they do not exist to be joined.
+Pool* pool = nullptr;
 std::atomic<int> wanted{1};
+
+// In a child process the threads are the parent's: the copy of their owner is useless, and is left alone.
+void forget_after_fork() {
+  if (pool && pool->owner() != getpid()) pool = nullptr;
+}
 
 }  // namespace
 
@@ -98,16 +102,18 @@ int threads() { return wanted.load(); }
 void set_threads(int count) {
   std::lock_guard<std::mutex> hold(gate);
   wanted = count;
-  if (pool && pool->owner() != getpid()) { pool->abandon(); pool.release(); }
-  if (pool && pool->size() != count) pool.reset();
+  forget_after_fork();
+  if (!pool || pool->size() == count) return;
+  delete pool;
+  pool = nullptr;
 }
 
 void parallel_for(int n, int grain, const Range& fn) {
   if (n <= 0) return;
   std::lock_guard<std::mutex> hold(gate);
   if (n <= grain || wanted == 1) return fn(0, n, 0);
-  if (pool && pool->owner() != getpid()) { pool->abandon(); pool.release(); }
-  if (!pool) pool = std::make_unique<Pool>(wanted);
+  forget_after_fork();
+  if (!pool) pool = new Pool(wanted);
   pool->run(n, grain, fn);
 }
 
