@@ -20,8 +20,8 @@ COMMANDS = ("run", "chat", "bench", "perplexity", "models", "inspect")
 EPILOG = """
 Exit status: 0 done · 1 a defect of gemwright · 2 an option that cannot be · 3 a file missing, unreadable or not a
 model · 4 prompt and answer exceed the context · 5 no memory or room now · 6 a CPU target unknown or not supported
-here · 130 interrupted · 141 the reader of a pipe went away. With --json an error is printed as
-{"error": {"code", "message", "hint"}} on standard output, with the same status.
+here · 7 the model computed something that is no number · 130 interrupted · 141 the reader of a pipe went away. With
+--json an error is printed as {"error": {"code", "message", "hint"}} on standard output, with the same status.
 """
 
 

@@ -37,7 +37,9 @@ class Loader:
         tensor: Tensor = self._tensors[name]
         rows, cols = tensor.shape
         wide = self._precision == "exact" or name.rpartition(".")[2] in self._wide
-        return ops.Matrix(int(tensor.type), tensor.data, rows, cols, wide=wide)
+        packed = ops.Matrix(int(tensor.type), tensor.data, rows, cols, wide=wide)
+        tensor.release()
+        return packed
 
     def vector(self, name: str) -> F32:
         """The tensor in float32, with the one added that safetensors files leave out of norm scales."""

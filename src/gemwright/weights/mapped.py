@@ -33,6 +33,22 @@ def map_file(path: Path) -> npt.NDArray[np.uint8]:
     return np.frombuffer(mapped, np.uint8)
 
 
+def release(view: npt.NDArray[np.uint8]) -> None:
+    """Gives back the memory that reading `view`, a part of a mapped file, has taken. Reading it again is possible."""
+    base: object = view
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview):
+        base = base.obj
+    if not isinstance(base, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return  # not a mapped file, or a system that decides for itself
+    start = _address(view) - _address(np.frombuffer(base, np.uint8))
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE  # whole pages only: the rest may be a neighbour's
+    length = (start + view.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if length > 0:
+        base.madvise(mmap.MADV_DONTNEED, first, length)
+
+
 def read_small_file(path: Path, limit_bytes: int) -> bytes:
     """The whole file, if it is at most `limit_bytes` long; errors as `map_file`."""
     size = regular_file_size(path)
@@ -61,6 +77,10 @@ def names_in(path: Path) -> list[str] | None:
         return sorted(os.listdir(path))
     except OSError as error:
         raise FileError(f"{path} cannot be read: {_reason(error)}.") from error
+
+
+def _address(array: npt.NDArray[np.uint8]) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def _status(path: Path) -> os.stat_result:
