@@ -20,6 +20,9 @@ inline void relax() { asm volatile("yield"); }
 // A worker spins this long for the next piece of a forward pass (about 50 microseconds) before it sleeps.
 constexpr int kSpins = 2000;
 
+// A round of work is open from run() until the caller finds no piece left. A worker that wakes in time joins it; one
+// that does not is not waited for, so a small job never costs the time it takes to wake a thread, and a busy machine
+// slows us down only by what it takes.
 class Pool {
  public:
   explicit Pool(int count) : owner_(getpid()) {
@@ -28,7 +31,7 @@ class Pool {
 
   ~Pool() {
     stop_ = true;
-    start();
+    wake();
     for (std::thread& w : workers_) w.join();
   }
 
@@ -40,18 +43,30 @@ class Pool {
     grain_ = grain;
     fn_ = &fn;
     next_.store(0, std::memory_order_relaxed);
-    busy_.store((int)workers_.size(), std::memory_order_relaxed);
-    start();
+    left_.store(0, std::memory_order_relaxed);
+    joined_.store(kOpen, std::memory_order_release);      // publishes all of the above
+    wake();
     take(0);
-    for (int spins = 0; busy_.load(std::memory_order_acquire) != 0;)
+    int joined = joined_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
+    int spins = 0;
+    for (int left; (left = left_.load(std::memory_order_acquire)) != joined;)
       if (++spins < kSpins) relax();
-      else std::this_thread::yield();
+      else left_.wait(left, std::memory_order_acquire);   // more threads than processors: let them run
   }
 
  private:
-  void start() {
+  static constexpr int kOpen = 1 << 30;
+
+  void wake() {
     round_.fetch_add(1, std::memory_order_release);
     round_.notify_all();
+  }
+
+  bool join_round() {
+    int joined = joined_.load(std::memory_order_relaxed);
+    while (joined & kOpen)
+      if (joined_.compare_exchange_weak(joined, joined + 1, std::memory_order_acq_rel)) return true;
+    return false;
   }
 
   void take(int thread) {
@@ -65,21 +80,26 @@ class Pool {
   void work(int thread) {
     unsigned seen = 0;
     for (;;) {
-      for (int spins = 0; round_.load(std::memory_order_acquire) == seen; ++spins) {
+      unsigned round;
+      for (int spins = 0; (round = round_.load(std::memory_order_acquire)) == seen; ++spins) {
         if (spins < kSpins) relax();
         else round_.wait(seen, std::memory_order_acquire);
       }
-      ++seen;
+      seen = round;
       if (stop_) return;
+      if (!join_round()) continue;
       take(thread);
-      busy_.fetch_sub(1, std::memory_order_release);
+      left_.fetch_add(1, std::memory_order_release);
+      left_.notify_one();
     }
   }
 
   pid_t owner_;
   std::vector<std::thread> workers_;
   std::atomic<unsigned> round_{0};
-  std::atomic<int> next_{0}, busy_{0};
+  std::atomic<int> next_{0};       // first item nobody has taken
+  std::atomic<int> joined_{0};     // workers in this round, and whether more may join
+  std::atomic<int> left_{0};       // of those, how many are done
   std::atomic<bool> stop_{false};
   int n_ = 0, grain_ = 1;
   const Range* fn_ = nullptr;
