@@ -37,20 +37,14 @@ def test_the_version_is_the_one_that_is_packaged() -> None:
 
 
 _MEASURE = """
-import sys, time
-before, started = set(sys.modules), time.process_time()
+import sys
+before = set(sys.modules)
 import gemwright
-print(time.process_time() - started)
 print(*(set(sys.modules) - before))
 """
 
 
 def test_importing_gemwright_imports_nothing_else() -> None:
-    """In a fresh interpreter: no NumPy, no module of ours but the package; under 10 ms of processor time."""
-    runs = [
-        subprocess.run([sys.executable, "-c", _MEASURE], capture_output=True, text=True, check=True) for _ in range(5)
-    ]
-    seconds, modules = zip(*(run.stdout.splitlines() for run in runs), strict=True)
-    loaded = modules[0].split()
-    assert [name for name in loaded if name.startswith(("gemwright", "numpy"))] == ["gemwright"]
-    assert min(map(float, seconds)) < 0.010
+    """In a fresh interpreter: no NumPy, no module of ours but the package."""
+    run = subprocess.run([sys.executable, "-c", _MEASURE], capture_output=True, text=True, check=True)
+    assert [name for name in run.stdout.split() if name.startswith(("gemwright", "numpy"))] == ["gemwright"]
