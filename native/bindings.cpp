@@ -210,13 +210,19 @@ NB_MODULE(_native, m) {
   }, arg("count"));
 
   nb::class_<gw::Packed>(m, "Packed")
-      .def("__init__", [](gw::Packed* self, int type, In<uint8_t, nb::ndim<1>> data, int rows, int cols) {
-        gw::TypeInfo info = gw::type_info(type);
-        require(rows > 0 && cols > 0 && cols % info.block_values == 0, "Packed: columns are not a whole number of blocks");
-        require(data.shape(0) == (size_t)rows * (size_t)(cols / info.block_values) * info.block_bytes, "Packed: data is not of the size its shape needs");
+      .def("__init__", [](gw::Packed* self, int type, int rows, int cols) {
+        require(rows > 0 && cols > 0 && cols % gw::type_info(type).block_values == 0, "Packed: columns are not a whole number of blocks");
+        new (self) gw::Packed(type, rows, cols);
+      }, arg("type"), arg("rows"), arg("cols"))
+      .def("fill", [](gw::Packed& self, In<uint8_t, nb::ndim<1>> data, int first, int rows) {
+        const gw::PackedView& to = self.view();
+        require(first >= 0 && first % gw::kRows == 0 && rows > 0 && rows <= to.rows - first, "fill: rows outside the matrix, or not from a tile on");
+        require(rows % gw::kRows == 0 || first + rows == to.rows, "fill: not a whole number of tiles");
+        require(data.shape(0) == (size_t)rows * self.row_bytes(), "fill: data is not of the size its shape needs");
         nb::gil_scoped_release free;
-        new (self) gw::Packed(type, data.data(), rows, cols);
-      }, arg("type"), arg("data").noconvert(), arg("rows"), arg("cols"))
+        self.fill(data.data(), first, rows);
+      }, arg("data").noconvert(), arg("first"), arg("rows"))
+      .def_prop_ro("row_bytes", &gw::Packed::row_bytes)
       .def_prop_ro("rows", [](const gw::Packed& w) { return w.view().rows; })
       .def_prop_ro("cols", [](const gw::Packed& w) { return w.view().cols; })
       .def_prop_ro("nbytes", &gw::Packed::bytes)

@@ -43,14 +43,23 @@ Activations activations(int tokens, int cols, bool wide) {
 
 }  // namespace
 
-Packed::Packed(int type, const uint8_t* data, int rows, int cols) : memory_(nullptr, Unmap{0}) {
+Packed::Packed(int type, int rows, int cols) : type_(type) {
   TypeInfo info = type_info(type);
   view_ = packed_shape(rows, cols, info.codes, info.scales);
   memory_ = map_block(bytes());
   view_.data = (const uint8_t*)memory_.get();
-  size_t row_bytes = (size_t)cols / info.block_values * info.block_bytes;
-  parallel_for(view_.tiles(), 8, [&](int begin, int end, int) {
-    for (int i = begin; i < end; ++i) pack_tile((Type)type, data, row_bytes, view_, i);
+}
+
+size_t Packed::row_bytes() const {
+  TypeInfo info = type_info(type_);
+  return (size_t)view_.cols / info.block_values * info.block_bytes;
+}
+
+void Packed::fill(const uint8_t* data, int first, int rows) {
+  const size_t row_bytes = this->row_bytes();
+  parallel_for((rows + kRows - 1) / kRows, 8, [&](int begin, int end, int) {
+    for (int i = begin; i < end; ++i)
+      pack_tile((Type)type_, data + (size_t)i * kRows * row_bytes, row_bytes, view_, first / kRows + i, std::min(kRows, rows - i * kRows));
   });
 }
 

@@ -41,15 +41,27 @@ size_t size_class(size_t bytes) {
 
 }  // namespace
 
-void Unmap::operator()(void* p) const { munmap(p, bytes); }
-
 Block map_block(size_t bytes) {
-  constexpr size_t huge = 2u << 20;
-  size_t whole = (bytes + huge - 1) / huge * huge;
+  constexpr size_t huge = 2u << 20, region_bytes = 16u << 20;
+  static std::mutex gate;
+  static Block& region = *new Block;   // the one small blocks are taken from; never destroyed, like freed()
+  static size_t used = 0;
+  bytes = (bytes + 63) & ~size_t(63);
+  std::lock_guard<std::mutex> hold(gate);
+  if (bytes <= region_bytes / 2 && region && bytes <= region_bytes - used) {
+    used += bytes;
+    return Block(region, (char*)region.get() + used - bytes);
+  }
+  size_t whole = bytes <= region_bytes / 2 ? region_bytes : (bytes + huge - 1) / huge * huge;
   void* p = mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
-  madvise(p, whole, MADV_HUGEPAGE);   // a hint: without huge pages it is only slower
-  return Block(p, Unmap{whole});
+  madvise(p, whole, MADV_HUGEPAGE);    // a hint: without huge pages it is only slower
+  Block block(p, [whole](void* q) { munmap(q, whole); });
+  if (bytes <= region_bytes / 2) {
+    region = block;
+    used = bytes;
+  }
+  return block;
 }
 
 void* take_buffer(size_t bytes) {

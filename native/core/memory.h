@@ -5,13 +5,10 @@
 
 namespace gw {
 
-struct Unmap {
-  size_t bytes;
-  void operator()(void* p) const;
-};
-using Block = std::unique_ptr<void, Unmap>;
+using Block = std::shared_ptr<void>;
 
-// `bytes` of zeroed memory, aligned to a page, on huge pages where the system gives them. Throws std::bad_alloc.
+// `bytes` of zeroed memory, aligned to 64, on huge pages where the system gives them. Throws std::bad_alloc.
+// Small blocks share a region, because a huge page of its own for each would double a small model's memory.
 Block map_block(size_t bytes);
 
 // At least `bytes` of uninitialised memory aligned to 64, for results handed to Python; give it back with recycle().

@@ -11,12 +11,16 @@ namespace gw {
 // A matrix in tiles, in memory of its own.
 class Packed {
  public:
-  // data: rows * cols values of ggml type `type`, row by row, without padding.
-  Packed(int type, const uint8_t* data, int rows, int cols);
+  // Room for rows * cols values of ggml type `type`; zeros until they are filled in.
+  Packed(int type, int rows, int cols);
+  // Packs `rows` rows from `first` on, a whole number of tiles or all that is left. data: row by row, without padding.
+  void fill(const uint8_t* data, int first, int rows);
   const PackedView& view() const { return view_; }
   size_t bytes() const { return view_.tile_bytes * view_.tiles(); }
+  size_t row_bytes() const;   // of a row as files store it
 
  private:
+  int type_;
   PackedView view_;
   Block memory_;
 };

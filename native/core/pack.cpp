@@ -196,10 +196,8 @@ TypeInfo type_info(int type) {
   throw std::invalid_argument("tensor type " + std::to_string(type) + " is not one of those that can be packed");
 }
 
-void pack_tile(Type type, U8 from, size_t row_bytes, const PackedView& to, int tile_index) {
+void pack_tile(Type type, U8 from, size_t row_bytes, const PackedView& to, int tile_index, int rows) {
   uint8_t* tile = const_cast<uint8_t*>(to.tile(tile_index));
-  int rows = std::min(kRows, to.rows - tile_index * kRows);
-  from += (size_t)tile_index * kRows * row_bytes;
   if (is_float(to.codes)) {
     int bytes = float_bytes(to.codes);
     for (int r = 0; r < rows; ++r)

@@ -18,8 +18,8 @@ struct TypeInfo {
 // Throws std::invalid_argument for a type that is not in the list.
 TypeInfo type_info(int type);
 
-// Fills tile `tile` of `to` (writable memory at to.data) from rows of `rows_bytes` bytes each.
-void pack_tile(Type type, const uint8_t* from, size_t row_bytes, const PackedView& to, int tile);
+// Fills the first `rows` rows of tile `tile` of `to` (writable memory at to.data) from as many of `row_bytes` each.
+void pack_tile(Type type, const uint8_t* from, size_t row_bytes, const PackedView& to, int tile, int rows);
 // The values of one row: exactly what the file's format defines, as float32.
 void unpack_row(const PackedView& from, int row, float* to);
 

@@ -175,3 +175,13 @@ def test_data_of_another_size_is_refused(rng):
         ops.Matrix(int(TensorType.Q4_0), data, 16, 65, wide=False)
     with pytest.raises(ValueError, match="tensor type 77"):
         ops.Matrix(77, data, 16, 64, wide=False)
+
+
+def test_a_matrix_of_several_slabs_is_packed_whole_and_each_slab_is_handed_back(monkeypatch, rng):
+    monkeypatch.setattr("gemwright.ops.matrix.SLAB_BYTES", 3000)
+    data, w = stored(TensorType.Q4_0, 100, 64, rng)
+    parts = []
+    matrix = ops.Matrix(int(TensorType.Q4_0), data, 100, 64, wide=False, done_with=parts.append)
+    np.testing.assert_array_equal(matrix.to_f32(), w)
+    assert len(parts) > 1
+    np.testing.assert_array_equal(np.concatenate(parts), data)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,3 +74,13 @@ def test_pages_are_never_shared_and_never_lost(moves):
     for slot in live:
         kv.close(slot)
     assert kv.free_tokens() == 320
+
+
+def test_an_unused_cache_takes_no_memory():
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    before = resident()
+    kv = KVCache([0] * 8, 1, 256, capacity_tokens=32_768, max_step_tokens=512, max_sequences=4)
+    assert kv.nbytes > 500 << 20
+    assert resident() - before < 8 << 20

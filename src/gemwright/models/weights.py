@@ -8,7 +8,7 @@ import numpy as np
 
 from gemwright import ops
 from gemwright.step import F32
-from gemwright.weights import Checkpoint, Tensor, Weight, match
+from gemwright.weights import Checkpoint, Tensor, Weight, match, release
 
 Precision = Literal["default", "exact"]
 """How activations meet quantised weights: in int8 where the model tolerates it, or in int16 everywhere."""
@@ -37,9 +37,7 @@ class Loader:
         tensor: Tensor = self._tensors[name]
         rows, cols = tensor.shape
         wide = self._precision == "exact" or name.rpartition(".")[2] in self._wide
-        packed = ops.Matrix(int(tensor.type), tensor.data, rows, cols, wide=wide)
-        tensor.release()
-        return packed
+        return ops.Matrix(int(tensor.type), tensor.data, rows, cols, wide=wide, done_with=release)
 
     def vector(self, name: str) -> F32:
         """The tensor in float32, with the one added that safetensors files leave out of norm scales."""

@@ -8,7 +8,7 @@ tokens are grouped into calls, how many threads run and which CPU target is used
 
 from __future__ import annotations
 
-from gemwright.ops.linear import Matrix, embed, linear
+from gemwright.ops.matrix import Matrix, embed, linear
 from gemwright.ops.paged import PAGE_TOKENS, PagedLayer, attend, cache_write
 from gemwright.ops.rows import add, argmax, geglu_mul, log_sum_exp, rms_norm, rope, rope_table, scan_strings, top_k
 from gemwright.ops.runtime import active_target, configure, set_threads, targets, threads, use_target

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from gemwright.weights.checkpoint import Checkpoint, open_checkpoint, require_architecture
 from gemwright.weights.dequant import dequantize
+from gemwright.weights.mapped import release
 from gemwright.weights.strings import StringArray
 from gemwright.weights.table import Weight, match
 from gemwright.weights.tensor import Tensor
@@ -25,5 +26,6 @@ __all__ = [
     "dequantize",
     "match",
     "open_checkpoint",
+    "release",
     "require_architecture",
 ]

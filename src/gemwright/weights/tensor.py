@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gemwright.weights.dequant import dequantize
-from gemwright.weights.mapped import release
 from gemwright.weights.types import TensorType
 
 
@@ -29,10 +28,6 @@ class Tensor:
     def values(self) -> int:
         """How many numbers it holds."""
         return self.data.size // self.type.block_bytes * self.type.block_values
-
-    def release(self) -> None:
-        """Gives back the memory that reading the file has taken; for tensors that have been copied elsewhere."""
-        release(self.data)
 
     def to_f32(self) -> npt.NDArray[np.float32]:
         """float32[shape], a fresh array: what the stored blocks mean, exactly."""

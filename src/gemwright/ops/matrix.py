@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from gemwright import _native
 from gemwright.step import F32, I32
+
+Bytes = npt.NDArray[np.uint8]
+TILE_ROWS = 16
+SLAB_BYTES = 16 << 20  # packed at a time
 
 
 class Matrix:
@@ -18,10 +24,33 @@ class Matrix:
 
     __slots__ = ("_packed", "wide")
 
-    def __init__(self, tensor_type: int, data: npt.NDArray[np.uint8], rows: int, cols: int, *, wide: bool) -> None:
-        """data: uint8[bytes], rows of ggml type `tensor_type` without padding. Raises ValueError when it cannot fit."""
-        self._packed = _native.Packed(tensor_type, data, rows, cols)
+    def __init__(
+        self,
+        tensor_type: int,
+        data: Bytes,
+        rows: int,
+        cols: int,
+        *,
+        wide: bool,
+        done_with: Callable[[Bytes], None] | None = None,
+    ) -> None:
+        """data: uint8[bytes], rows of ggml type `tensor_type` without padding. Raises ValueError when it cannot fit.
+
+        done_with: is given each part of `data` that has been packed, so that a mapped file need not stay in memory
+        beside its packed copy.
+        """
+        self._packed = _native.Packed(tensor_type, rows, cols)
         self.wide = wide
+        row_bytes = self._packed.row_bytes
+        if data.size != rows * row_bytes:
+            raise ValueError(f"{data.size} bytes are not of the size that {rows} rows of {row_bytes} bytes need")
+        slab = max(SLAB_BYTES // row_bytes // TILE_ROWS, 1) * TILE_ROWS
+        for first in range(0, rows, slab):
+            count = min(slab, rows - first)
+            part = data[first * row_bytes : (first + count) * row_bytes]
+            self._packed.fill(part, first, count)
+            if done_with is not None:
+                done_with(part)
 
     @property
     def rows(self) -> int:
