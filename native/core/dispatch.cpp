@@ -56,13 +56,13 @@ void use_target(const std::string& name) {
   std::string known;
   for (const Entry& e : kEntries) {
     if (name == e.name) {
-      if (!e.supported()) throw std::invalid_argument("this CPU cannot run the target '" + name + "'");
+      if (!e.supported()) throw std::invalid_argument("This CPU cannot run the target '" + name + "'");
       active = &e.table();
       return;
     }
     known += known.empty() ? e.name : std::string(", ") + e.name;
   }
-  throw std::invalid_argument("there is no CPU target '" + name + "'; the targets are " + known);
+  throw std::invalid_argument("There is no CPU target '" + name + "'; the targets are " + known);
 }
 
 }  // namespace gw

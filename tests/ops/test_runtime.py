@@ -35,7 +35,7 @@ def test_the_environment_forces_a_target():
 
 
 def test_an_unknown_target_is_refused_and_the_known_ones_are_named():
-    with pytest.raises(TargetError, match="there is no CPU target 'mmx'; the targets are scalar, avx2"):
+    with pytest.raises(TargetError, match="There is no CPU target 'mmx'; the targets are scalar, avx2"):
         ops.use_target("mmx")
     assert "TargetError" in python(CONFIGURE, GEMWRIGHT_TARGET="mmx").stderr
 
@@ -44,7 +44,7 @@ def test_a_target_this_cpu_lacks_is_refused():
     lacking = [name for name, supported in ops.targets().items() if not supported]
     if not lacking:
         pytest.skip("this CPU runs every target")
-    with pytest.raises(TargetError, match="cannot run the target"):
+    with pytest.raises(TargetError, match="This CPU cannot run the target"):
         ops.use_target(lacking[0])
 
 

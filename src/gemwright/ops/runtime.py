@@ -30,7 +30,7 @@ def use_target(name: str) -> None:
         _native.use_target(name)
     except ValueError as error:
         usable = ", ".join(target for target, supported in targets().items() if supported)
-        raise TargetError(f"CPU target {name!r}: {error}.", hint=f"Usable here: {usable}.") from error
+        raise TargetError(f"{error}.", hint=f"Usable here: {usable}.") from error
 
 
 def threads() -> int:
