@@ -52,7 +52,8 @@ check: setup  ## style, types, import directions, freshness of generated docs
 	$(BIN)/lint-imports
 	$(DOCS) --check
 
-check-avx512: setup  ## proves the AVX-512 kernels by emulation on any CPU with AVX2 (needs libsimde-dev)
+check-avx512: setup  ## proves the AVX-512 kernels by emulation on any CPU with AVX2
+	@$(BIN)/python scripts/prepare_emulation.py
 	@$(PIP) --quiet --no-build-isolation --no-deps --upgrade --target build/emulated . \
 	  --config-settings=build-dir=build/emulated-objects --config-settings=cmake.define.GEMWRIGHT_EMULATE_AVX512=ON
 	@PYTHONPATH=build/emulated $(BIN)/python scripts/test_emulated.py tests/ops \

@@ -41,6 +41,11 @@ def missing_packages() -> list[str]:
 
 
 def install(packages: list[str]) -> bool:
+    """True when `packages` were installed and nothing is missing any more."""
+    return apt_get(packages) and not missing_packages()
+
+
+def apt_get(packages: list[str]) -> bool:
     """True when `packages` were installed; only tried as root on a system with apt-get."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return False
@@ -48,7 +53,7 @@ def install(packages: list[str]) -> bool:
     quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL, "check": False}
     subprocess.run(["apt-get", "update", "-qq"], **quiet)
     done = subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], **quiet)
-    return done.returncode == 0 and not missing_packages()
+    return done.returncode == 0
 
 
 def _fail(sentence: str) -> int:
