@@ -17,7 +17,8 @@ inline void relax() { __builtin_ia32_pause(); }
 inline void relax() { asm volatile("yield"); }
 #endif
 
-// A worker spins this long for the next piece of a forward pass (about 50 microseconds) before it sleeps.
+// Pauses a worker spends waiting for the next piece of a forward pass before it sleeps: some tens of microseconds, by
+// the length of a pause on current CPUs; not tuned.
 constexpr int kSpins = 2000;
 
 // A round of work is open from run() until the caller finds no piece left. A worker that wakes in time joins it; one

@@ -13,7 +13,7 @@ inline V16 to_float(I16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_p
 constexpr int kTokens = 4, kTokensWide = 2;
 
 // Keeps the compiler from mixing one step's work with the next: without it the sums of all steps are alive at once and
-// most of them live on the stack (measured: a third of the time of a prefill).
+// most of them live on the stack (Q5_0, 256 tokens, one Zen 3 thread: 49 GMAC/s instead of 86).
 inline void settle(__m256i& a) { asm volatile("" : "+x"(a)); }
 
 inline __m256i load256(const void* p) { return _mm256_loadu_si256((const __m256i*)p); }

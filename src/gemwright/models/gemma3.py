@@ -6,7 +6,6 @@ Axes: T tokens of the flat batch, D hidden width, N query heads, K key heads, H 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 
@@ -116,13 +115,6 @@ class Gemma3:
             max_step_tokens=max_step_tokens,
             max_sequences=max_sequences,
         )
-
-    def matrices(self) -> Mapping[str, ops.Matrix]:
-        """Every matrix by name; one token of decoding reads each once."""
-        found = {"embed": self.embed}
-        for i, layer in enumerate(self.layers):
-            found |= {f"{i}.{name}": m for name, m in vars(layer).items() if isinstance(m, ops.Matrix)}
-        return found
 
     def forward(self, step: Step, cache: KVCache) -> F32:
         """The hidden state of every token of the step after the final norm: float32[T, D]."""
