@@ -166,13 +166,18 @@ static nb::tuple top_k(Vector row, int k) {
 static nb::tuple quantise(Vector x, bool wide) {
   int n = (int)x.shape(0), groups = n / gw::kGroup;
   require(n > 0 && n % gw::kGroup == 0, "quantise: a multiple of 32 values is needed");
-  std::vector<int8_t> q8(n);
-  std::vector<int16_t> q16(n);
-  std::vector<int32_t> sums(2 * groups), at(gw::kOutliers, -1);
-  Out codes = result({(size_t)n}), scale = result({(size_t)groups}), outlier = result({(size_t)gw::kOutliers});
-  gw::Activations a{1, n, groups, wide ? nullptr : q8.data(), wide ? q16.data() : nullptr, scale.data(), sums.data(), at.data(), outlier.data()};
-  gw::kernels().quantise(x.data(), a, 0);
-  for (int i = 0; i < n; ++i) codes.data()[i] = wide ? q16[i] : q8[i];
+  gw::Activations a{};
+  a.tokens = 1, a.cols = n, a.groups = groups, a.wide = wide, a.outliers = wide ? 0 : gw::outliers(n);
+  std::vector<int8_t> bytes(a.row_bytes());
+  std::vector<int32_t> sums(2 * groups), at(a.outliers);
+  Out codes = result({(size_t)n}), scale = result({(size_t)groups}), outlier = result({(size_t)a.outliers});
+  a.codes = bytes.data(), a.scale = scale.data(), a.sums = sums.data(), a.outlier_at = at.data(), a.outlier = outlier.data();
+  gw::kernels().quantise(x.data(), a, 0, (uint8_t*)gw::thread_scratch(0, gw::quantise_scratch(n)));
+  for (int i = 0; i < n; ++i) {
+    int16_t word;
+    std::memcpy(&word, bytes.data() + (wide ? 2 * i : 0), 2);
+    codes.data()[i] = !wide ? bytes[i] : gw::kernels().planes ? 256 * bytes[i] + bytes[n + i] : word;
+  }
   return nb::make_tuple(codes, scale, at, outlier);
 }
 

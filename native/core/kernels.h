@@ -6,16 +6,25 @@
 namespace gw {
 
 // One step's activations [tokens, cols], quantised token by token in groups of 32 columns.
-// int8 path: the kOutliers channels of largest magnitude of a token are left out of `q8` (zero there) and kept exact.
-// int16 path: every channel is in `q16`; no outliers.
+// int8 path: the `outliers` channels of largest magnitude of a token are left out of `codes` (zero there), kept exact.
+// int16 path: every channel is in `codes`, in a form of the target's own; no outliers.
 struct Activations {
   int tokens, cols, groups;
-  int8_t* q8;            // [tokens, cols], or null
-  int16_t* q16;          // [tokens, cols], or null
+  bool wide;             // int16
+  int outliers;          // channels of a token kept in float; 0 when wide
+  int8_t* codes;         // [tokens, cols] int8, or as many bytes twice
   float* scale;          // [tokens, groups]
   int32_t* sums;         // [tokens, 2 groups]: sum of the codes of each half group
-  int32_t* outlier_at;   // [tokens, kOutliers], ascending columns
-  float* outlier;        // [tokens, kOutliers]
+  int32_t* outlier_at;   // [tokens, outliers], ascending columns
+  float* outlier;        // [tokens, outliers]
+  // Where many tokens are multiplied together, the distinct outlier columns of each chunk of tokens and panel of columns.
+  int chunk;             // tokens of a chunk
+  int32_t* column;       // [chunks, cols]: those of panel p from p * kPanel on
+  int32_t* columns;      // [chunks, panels]: how many
+  int32_t* outlier_slot; // [tokens, outliers]: which of its panel's columns
+
+  GW_INLINE size_t row_bytes() const { return (size_t)cols * (wide ? 2 : 1); }
+  GW_INLINE int panels() const { return (groups + kPanelGroups - 1) / kPanelGroups; }
 };
 
 // A range of one layer's cache as attention sees it: pages of kPage tokens. Keys lie dimension by dimension in two halves
@@ -38,6 +47,7 @@ struct AttendBlock {
 
 struct Kernels {
   const char* name;
+  bool planes;   // whether quantise writes int16 codes as a plane of high bytes (code = 256 high + low) and one of low ones
   // y = x / sqrt(mean(x^2) + eps) * scale.   x, y, scale: [n].  y may be x.   arXiv:1910.07467
   void (*rms_norm)(const float* x, const float* scale, float* y, int n, float eps);
   // Turns each pair (i, i + n/2) of every head by its angle.  x, y: [heads, n]; table: n/2 cosines, then n/2 sines.  y may be x.
@@ -46,10 +56,12 @@ struct Kernels {
   void (*geglu)(const float* gate, const float* up, float* y, int n);
   // y = a + b.  [n].  y may be either input.
   void (*add)(const float* a, const float* b, float* y, int n);
-  // Fills row `token` of `out` from x[cols]; int8 when out.q8 is set, otherwise int16.
-  void (*quantise)(const float* x, const Activations& out, int token);
-  // y[t, 16 tile .. + 16] = W[tile] . x[t] for tokens begin..end.  y: [tokens, ld].  scratch: cols * 16 bytes.
-  void (*linear_quantised)(const PackedView& w, int tile, const Activations& x, int begin, int end, float* y, int64_t ld, uint8_t* scratch);
+  // Fills row `token` of `out` from x[cols]: codes, scale, sums, and outliers unless wide.
+  // scratch: quantise_scratch(cols) bytes, aligned to 64.
+  void (*quantise)(const float* x, const Activations& out, int token, uint8_t* scratch);
+  // y[t, rows of the tiles] = W . x[t] for tokens begin..end of one chunk.  y: [tokens, ld].
+  // scratch: linear_scratch(end - begin) bytes, aligned to 64.
+  void (*linear_quantised)(const PackedView& w, int first_tile, int tiles, const Activations& x, int begin, int end, float* y, int64_t ld, uint8_t* scratch);
   void (*linear_float)(const PackedView& w, int tile, const float* x, int begin, int end, float* y, int64_t ld);
   // Keys span_first..span_first+kSpan for all query rows: unnormalised output, running maximum and sum per row.
   // out: [rows, head_dim], max/sum: [rows]; rows = tokens * heads, a row that sees no key gets max -inf.
@@ -67,7 +79,17 @@ struct Kernels {
   float (*log_sum_exp)(const float* x, int n);
 };
 
-enum class Target { scalar, avx2, avx512, avx512vnni };
+// Maxima and inverse scales of the groups, outlier candidates (or copies of groups) and their columns.
+constexpr size_t quantise_scratch(int cols) {
+  return 4 * (2 * ((size_t)cols / kGroup + 16) + 2 * ((size_t)cols + 32) + (size_t)kMostOutliers * kGroup);
+}
+
+// Of two tiles: codes, scales, minima and outlier columns of one panel; starts and minima of the tokens; running sums.
+constexpr size_t linear_scratch(int tokens) {
+  return 2 * (size_t)kPanel * kRows + 4 * (size_t)kPanelGroups * 2 * kRows * 4 + 2 * (size_t)kPanel * kRows * 4 +
+         (size_t)tokens * (4 * kPanelGroups * 4 + 2 * kRows * 4);
+}
+
 const Kernels& kernels_scalar();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();

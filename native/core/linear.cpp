@@ -9,7 +9,9 @@
 namespace gw {
 namespace {
 
-constexpr int kTokenChunk = 128;   // tokens one piece of work takes: bounds what must stay in the second-level cache
+constexpr size_t kChunkBytes = 384 << 10;   // of activations that pass over a prepared tile: they stay in the second-level cache
+constexpr int kMostTokens = 512;            // of a chunk
+constexpr int kUnit = 2;                    // tiles a piece of work takes
 
 // The activations of one call; kept between calls, one call at a time.
 std::mutex gate;
@@ -26,18 +28,62 @@ struct Arena {
 
 constexpr int kActivations = 512;   // thread_scratch number of the caller's own use
 
+int chunks(const Activations& a) { return (a.tokens + a.chunk - 1) / a.chunk; }
+
+// Room for the activations of all tokens, cut into chunks of about equal length.
 Activations activations(int tokens, int cols, bool wide) {
-  int groups = cols / kGroup;
-  size_t values = (size_t)tokens * cols, scales = (size_t)tokens * groups;
-  size_t bytes = align64(values * (wide ? 2 : 1)) + align64(scales * 4) + align64(scales * 8) + 2 * align64((size_t)tokens * kOutliers * 4);
+  Activations a{};
+  a.tokens = tokens;
+  a.cols = cols;
+  a.groups = cols / kGroup;
+  a.wide = wide;
+  a.outliers = wide ? 0 : outliers(cols);
+  int most = std::clamp((int)(kChunkBytes / a.row_bytes()), 32, kMostTokens);
+  int pieces = (tokens + most - 1) / most;
+  a.chunk = (tokens + pieces - 1) / pieces;
+  size_t scales = (size_t)tokens * a.groups, kept = (size_t)tokens * a.outliers, lists = (size_t)pieces * a.panels();
+  size_t bytes = align64(tokens * a.row_bytes()) + align64(scales * 4) + align64(scales * 8) + 3 * align64(kept * 4) +
+                 align64((size_t)pieces * cols * 4) + align64(lists * 4);
   Arena arena{(char*)thread_scratch(kActivations, bytes)};
-  Activations a{tokens, cols, groups, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
-  if (wide) a.q16 = arena.take<int16_t>(values);
-  else a.q8 = arena.take<int8_t>(values);
+  a.codes = arena.take<int8_t>(tokens * a.row_bytes());
   a.scale = arena.take<float>(scales);
   a.sums = arena.take<int32_t>(2 * scales);
-  a.outlier_at = arena.take<int32_t>((size_t)tokens * kOutliers);
-  a.outlier = arena.take<float>((size_t)tokens * kOutliers);
+  a.outlier_at = arena.take<int32_t>(kept);
+  a.outlier = arena.take<float>(kept);
+  a.outlier_slot = arena.take<int32_t>(kept);
+  a.column = arena.take<int32_t>((size_t)pieces * cols);
+  a.columns = arena.take<int32_t>(lists);
+  return a;
+}
+
+// Lists the distinct outlier columns of each panel of one chunk, and tells each outlier its place in the list.
+void list_columns(const Activations& a, int chunk, int* slot_of) {
+  std::fill(slot_of, slot_of + a.cols, -1);
+  int* columns = a.columns + (size_t)chunk * a.panels();
+  int* column = a.column + (size_t)chunk * a.cols;
+  std::fill(columns, columns + a.panels(), 0);
+  const size_t last = (size_t)std::min((chunk + 1) * a.chunk, a.tokens) * a.outliers;
+  for (size_t i = (size_t)chunk * a.chunk * a.outliers; i < last; ++i) {
+    int k = a.outlier_at[i], panel = k / kPanel;
+    if (slot_of[k] < 0) {
+      slot_of[k] = columns[panel]++;
+      column[(size_t)panel * kPanel + slot_of[k]] = k;
+    }
+    a.outlier_slot[i] = slot_of[k];
+  }
+}
+
+Activations quantised(const Kernels& run, const float* x, int tokens, int cols, bool wide) {
+  Activations a = activations(tokens, cols, wide);
+  parallel_for(tokens, std::max(1, 4096 / cols), [&](int begin, int end, int thread) {
+    uint8_t* scratch = (uint8_t*)thread_scratch(thread, quantise_scratch(cols));
+    for (int t = begin; t < end; ++t) run.quantise(x + (size_t)t * cols, a, t, scratch);
+  });
+  if (!wide && tokens > 1)
+    parallel_for(chunks(a), 1, [&](int begin, int end, int thread) {
+      int* slot_of = (int*)thread_scratch(thread, (size_t)cols * sizeof(int));
+      for (int chunk = begin; chunk < end; ++chunk) list_columns(a, chunk, slot_of);
+    });
   return a;
 }
 
@@ -67,26 +113,24 @@ void linear(const float* x, int tokens, int cols, const std::vector<const Packed
   std::lock_guard<std::mutex> hold(gate);
   const Kernels& run = kernels();
   Activations a{};
-  if (std::any_of(w.begin(), w.end(), [](const PackedView* p) { return !is_float(p->codes); })) {
-    a = activations(tokens, cols, wide);
-    parallel_for(tokens, 4, [&](int begin, int end, int) {
-      for (int t = begin; t < end; ++t) run.quantise(x + (size_t)t * cols, a, t);
-    });
-  }
-  int tiles = 0;
-  for (const PackedView* p : w) tiles += p->tiles();
-  int chunks = (tokens + kTokenChunk - 1) / kTokenChunk;
+  a.tokens = tokens;
+  a.chunk = std::min(tokens, kMostTokens);
+  if (std::any_of(w.begin(), w.end(), [](const PackedView* p) { return !is_float(p->codes); })) a = quantised(run, x, tokens, cols, wide);
+  auto units = [](const PackedView& p) { return (p.tiles() + kUnit - 1) / kUnit; };
+  int all = 0;
+  for (const PackedView* p : w) all += units(*p);
   // Pieces of neighbouring tiles: long enough to read memory in order, short enough to end together.
-  int grain = std::clamp(tiles * chunks / (threads() * 8), 1, 64);
-  parallel_for(tiles * chunks, grain, [&](int begin, int end, int thread) {
-    uint8_t* scratch = (uint8_t*)thread_scratch(thread, (size_t)cols * kRows);
+  int items = all * chunks(a), grain = std::clamp(items / (threads() * 8), 1, 64);
+  parallel_for(items, grain, [&](int begin, int end, int thread) {
+    uint8_t* scratch = (uint8_t*)thread_scratch(thread, linear_scratch(a.chunk));
     for (int item = begin; item < end; ++item) {
-      int tile = item % tiles, first = item / tiles * kTokenChunk, last = std::min(first + kTokenChunk, tokens);
+      int unit = item % all, first = item / all * a.chunk, last = std::min(first + a.chunk, tokens);
       size_t i = 0;
-      for (; tile >= w[i]->tiles(); ++i) tile -= w[i]->tiles();
+      for (; unit >= units(*w[i]); ++i) unit -= units(*w[i]);
       const PackedView& p = *w[i];
-      if (is_float(p.codes)) run.linear_float(p, tile, x, first, last, out[i], p.rows);
-      else run.linear_quantised(p, tile, a, first, last, out[i], p.rows, scratch);
+      int tile = unit * kUnit, count = std::min(kUnit, p.tiles() - tile);
+      if (!is_float(p.codes)) run.linear_quantised(p, tile, count, a, first, last, out[i], p.rows, scratch);
+      else for (int q = 0; q < count; ++q) run.linear_float(p, tile + q, x, first, last, out[i], p.rows);
     }
   });
 }

@@ -31,7 +31,12 @@ constexpr int kStep = 4;
 constexpr int kSteps = kGroup / kStep;
 constexpr int kStepBytes = kRows * kStep;
 constexpr int kSuper = 256;
-constexpr int kOutliers = 4;  // channels of each token that stay in float on the int8 path
+constexpr int kPanelGroups = 64;  // groups whose sum ends with the outliers among their columns (kernels/linear_quantised.h)
+constexpr int kPanel = kPanelGroups * kGroup;
+
+// Channels of each token that stay in float on the int8 path (docs/decisions/activation-precision.md).
+constexpr int kMostOutliers = 32;
+constexpr int outliers(int cols) { return cols < 256 ? 4 : cols < 1024 ? 8 : cols < 2048 ? 16 : kMostOutliers; }
 
 enum class Codes : uint8_t { u4, u5, s8, f32, f16, bf16 };
 enum class Scales : uint8_t { none, one, with_min, super, halves, halves_min };

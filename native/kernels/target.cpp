@@ -45,6 +45,7 @@ inline float fma_scalar(float a, float b, float c) { return __builtin_fmaf(a, b,
 #include "quantise.h"
 #include "linear_float.h"
 #include "linear_quantised.h"
+#include "linear_prepared.h"
 #include "attend.h"
 
 }  // namespace
@@ -53,7 +54,7 @@ inline float fma_scalar(float a, float b, float c) { return __builtin_fmaf(a, b,
 const Kernels& GW_JOIN(kernels_, GW_TARGET)() {
   namespace here = GW_JOIN(target_, GW_TARGET);
   static constexpr Kernels table = {
-      GW_STRING(GW_TARGET), here::rms_norm,    here::rope,         here::geglu,     here::add_rows, here::quantise,
+      GW_STRING(GW_TARGET), here::kPlanes, here::rms_norm, here::rope,         here::geglu,     here::add_rows, here::quantise,
       here::linear_quantised, here::linear_float, here::attend_span, here::attend_merge, here::scale_row, here::argmax,
       here::top_k,          here::log_sum_exp,
   };

@@ -70,11 +70,11 @@ inline V16 from_s8(const signed char* p) {
   __m128i b = _mm_loadu_si128((const __m128i*)p);
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(b)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(b, 8)))};
 }
-inline __m256 cell_u8_8(const unsigned char* p, int lane) {
+inline __m256 cell_bits_8(const unsigned char* p, int shift, int mask) {
   __m256i c = _mm256_loadu_si256((const __m256i*)p);
-  return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srl_epi32(c, _mm_cvtsi32_si128(8 * lane)), _mm256_set1_epi32(255)));
+  return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srl_epi32(c, _mm_cvtsi32_si128(shift)), _mm256_set1_epi32(mask)));
 }
-inline V16 cell_u8(const unsigned char* p, int lane) { return {cell_u8_8(p, lane), cell_u8_8(p + 32, lane)}; }
+inline V16 cell_bits(const unsigned char* p, int shift, int mask) { return {cell_bits_8(p, shift, mask), cell_bits_8(p + 32, shift, mask)}; }
 inline __m256 cell_s8_8(const unsigned char* p, int lane) {
   __m256i c = _mm256_loadu_si256((const __m256i*)p);
   return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_sll_epi32(c, _mm_cvtsi32_si128(24 - 8 * lane)), 24));
@@ -89,4 +89,17 @@ inline void store_s16(short* p, V16 a) { _mm256_storeu_si256((__m256i*)p, to_s16
 inline void store_s8(signed char* p, V16 a) {
   __m256i s = to_s16(a);
   _mm_storeu_si128((__m128i*)p, _mm_packs_epi16(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1)));
+}
+
+inline int compress(V16 a, unsigned mask, int base, float* to, int* at) {
+  if (!mask) return 0;
+  float all[16];
+  store(all, a);
+  int n = 0;
+  for (; mask; mask &= mask - 1, ++n) {
+    int lane = __builtin_ctz(mask);
+    to[n] = all[lane];
+    at[n] = base + lane;
+  }
+  return n;
 }

@@ -44,9 +44,9 @@ inline V16 from_bf16(const unsigned short* p) {
 }
 inline V16 from_u8(const unsigned char* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)))}; }
 inline V16 from_s8(const signed char* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p)))}; }
-inline V16 cell_u8(const unsigned char* p, int lane) {
-  __m512i c = _mm512_srl_epi32(_mm512_loadu_si512(p), _mm_cvtsi32_si128(8 * lane));
-  return {_mm512_cvtepi32_ps(_mm512_and_si512(c, _mm512_set1_epi32(255)))};
+inline V16 cell_bits(const unsigned char* p, int shift, int mask) {
+  __m512i c = _mm512_srl_epi32(_mm512_loadu_si512(p), _mm_cvtsi32_si128(shift));
+  return {_mm512_cvtepi32_ps(_mm512_and_si512(c, _mm512_set1_epi32(mask)))};
 }
 inline V16 cell_s8(const unsigned char* p, int lane) {
   __m512i c = _mm512_sll_epi32(_mm512_loadu_si512(p), _mm_cvtsi32_si128(24 - 8 * lane));
@@ -54,3 +54,10 @@ inline V16 cell_s8(const unsigned char* p, int lane) {
 }
 inline void store_s16(short* p, V16 a) { _mm256_storeu_si256((__m256i*)p, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a.v))); }
 inline void store_s8(signed char* p, V16 a) { _mm_storeu_si128((__m128i*)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a.v))); }
+
+inline int compress(V16 a, unsigned mask, int base, float* to, int* at) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  _mm512_storeu_ps(to, _mm512_maskz_compress_ps((__mmask16)mask, a.v));
+  _mm512_storeu_si512(at, _mm512_maskz_compress_epi32((__mmask16)mask, _mm512_add_epi32(lane, _mm512_set1_epi32(base))));
+  return __builtin_popcount(mask);
+}
