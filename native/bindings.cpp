@@ -26,7 +26,7 @@ using Matrix = In<float, nb::ndim<2>>;
 using Cube = In<float, nb::ndim<3>>;
 using Vector = In<float, nb::ndim<1>>;
 using Ints = In<int32_t, nb::ndim<1>>;
-using Pages = InOut<float, nb::ndim<5>>;
+using Pages = InOut<uint8_t, nb::ndim<3>>;
 using Out = nb::ndarray<nb::numpy, float>;
 
 static void require(bool ok, const char* message) {
@@ -108,11 +108,11 @@ static Out binary(Matrix a, Matrix b, Binary run) {
   return out;
 }
 
-static gw::LayerCache layer(Pages& k, Pages& v, In<int32_t, nb::ndim<2>>& table, Ints& slots, Ints& positions) {
-  size_t dim = k.shape(3);
-  require(k.shape(0) == v.shape(0) && k.shape(1) == v.shape(1) && k.shape(2) == 2 && k.shape(4) == 16 &&
-              v.shape(2) == (dim + 15) / 16 && v.shape(3) == gw::kPage && v.shape(4) == 16,
-          "the cache must be k[pages, kv_heads, 2, head_dim, 16] and v[pages, kv_heads, ceil(head_dim / 16), 32, 16]");
+static gw::LayerCache layer(Pages& k, Pages& v, int format, size_t head_dim, In<int32_t, nb::ndim<2>>& table, Ints& slots, Ints& positions) {
+  require(format >= 0 && format <= 2, "there is no such cache format");
+  require(head_dim > 0 && k.shape(0) == v.shape(0) && k.shape(1) == v.shape(1) && k.shape(1) > 0 &&
+              k.shape(2) == gw::key_page_bytes((gw::KvFormat)format, (int)head_dim) && v.shape(2) == gw::value_page_bytes((gw::KvFormat)format, (int)head_dim),
+          "the cache must be k[pages, kv_heads, bytes of a page of keys] and v[pages, kv_heads, bytes of a page of values]");
   require(slots.shape(0) == positions.shape(0), "slots and positions differ in length");
   require(table.shape(1) > 0, "the page table is empty");
   for (size_t i = 0; i < slots.shape(0); ++i) {
@@ -121,19 +121,19 @@ static gw::LayerCache layer(Pages& k, Pages& v, In<int32_t, nb::ndim<2>>& table,
     int page = table.data()[slot * table.shape(1) + (position / gw::kPage) % table.shape(1)];
     require(page >= 0 && (size_t)page < k.shape(0), "the page table names a page that does not exist");
   }
-  return {k.data(), v.data(), table.data(), (int)table.shape(1), (int)k.shape(1), (int)dim};
+  return {(gw::KvFormat)format, k.data(), v.data(), table.data(), (int)table.shape(1), (int)k.shape(1), (int)head_dim};
 }
 
-static void cache_write(Cube k, Cube v, Pages k_pages, Pages v_pages, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions) {
-  gw::LayerCache cache = layer(k_pages, v_pages, table, slots, positions);
+static void cache_write(Cube k, Cube v, Pages k_pages, Pages v_pages, int format, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions) {
+  gw::LayerCache cache = layer(k_pages, v_pages, format, k.shape(2), table, slots, positions);
   for (const Cube* x : {&k, &v})
     require(x->shape(0) == slots.shape(0) && (int)x->shape(1) == cache.kv_heads && (int)x->shape(2) == cache.head_dim, "cache_write: k or v does not fit the cache");
   nb::gil_scoped_release free;
   gw::cache_write(cache, k.data(), v.data(), slots.data(), positions.data(), (int)slots.shape(0));
 }
 
-static Out attend(Cube q, Pages k_pages, Pages v_pages, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions, float scale, int window, float softcap) {
-  gw::LayerCache cache = layer(k_pages, v_pages, table, slots, positions);
+static Out attend(Cube q, Pages k_pages, Pages v_pages, int format, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions, float scale, int window, float softcap) {
+  gw::LayerCache cache = layer(k_pages, v_pages, format, q.shape(2), table, slots, positions);
   require(q.shape(0) == slots.shape(0) && (int)q.shape(2) == cache.head_dim && q.shape(1) % cache.kv_heads == 0, "attend: q does not fit the cache");
   require(window >= 0, "attend: a window is 0 (none) or more");
   for (size_t i = 0; i < slots.shape(0); ++i) {   // every page a token will read must be one that exists
@@ -241,9 +241,13 @@ NB_MODULE(_native, m) {
   m.def("geglu_mul", [](Matrix gate, Matrix up) { return binary(gate, up, gw::geglu); }, arg("gate").noconvert(), arg("up").noconvert());
   m.def("add", [](Matrix a, Matrix b) { return binary(a, b, gw::add); }, arg("a").noconvert(), arg("b").noconvert());
   m.def("cache_write", &cache_write, arg("k").noconvert(), arg("v").noconvert(), arg("k_pages").noconvert(), arg("v_pages").noconvert(),
-        arg("table").noconvert(), arg("slots").noconvert(), arg("positions").noconvert());
-  m.def("attend", &attend, arg("q").noconvert(), arg("k_pages").noconvert(), arg("v_pages").noconvert(), arg("table").noconvert(),
-        arg("slots").noconvert(), arg("positions").noconvert(), arg("scale"), arg("window"), arg("softcap"));
+        arg("format"), arg("table").noconvert(), arg("slots").noconvert(), arg("positions").noconvert());
+  m.def("attend", &attend, arg("q").noconvert(), arg("k_pages").noconvert(), arg("v_pages").noconvert(), arg("format"),
+        arg("table").noconvert(), arg("slots").noconvert(), arg("positions").noconvert(), arg("scale"), arg("window"), arg("softcap"));
+  m.def("page_bytes", [](int format, int head_dim) {
+    require(format >= 0 && format <= 2 && head_dim > 0, "page_bytes: no such format or head_dim");
+    return nb::make_tuple(gw::key_page_bytes((gw::KvFormat)format, head_dim), gw::value_page_bytes((gw::KvFormat)format, head_dim));
+  }, arg("format"), arg("head_dim"));
   m.def("argmax", [](Vector row) {
     require(row.shape(0) > 0, "argmax: no values");
     nb::gil_scoped_release free;

@@ -27,15 +27,26 @@ struct Activations {
   GW_INLINE int panels() const { return (groups + kPanelGroups - 1) / kPanelGroups; }
 };
 
-// A range of one layer's cache as attention sees it: pages of kPage tokens. Keys lie dimension by dimension in two halves
-// of 16 tokens, so that lanes are tokens; values lie token by token in slices of 16 dimensions (the last one padded).
-constexpr int kPage = 32;
+// How keys and values are kept. i8 has a scale per token and head.
+enum class KvFormat : int { f32 = 0, f16 = 1, i8 = 2 };
+constexpr int kPage = 32;   // tokens of a page
 constexpr int kSpan = 256;  // keys whose softmax is one partial result; spans start at multiples of it
+
+constexpr int kv_bytes(KvFormat f) { return f == KvFormat::f32 ? 4 : f == KvFormat::f16 ? 2 : 1; }
+// Keys lie dimension by dimension in two halves of 16 tokens, so that lanes are tokens: [2, head_dim, 16]. Values lie
+// token by token in slices of 16 dimensions, the last one padded: [ceil(head_dim / 16), kPage, 16]. Then, for i8, 32 floats.
+constexpr size_t key_page_bytes(KvFormat f, int head_dim) {
+  return (size_t)kPage * head_dim * kv_bytes(f) + (f == KvFormat::i8 ? kPage * 4 : 0);
+}
+constexpr size_t value_page_bytes(KvFormat f, int head_dim) { return key_page_bytes(f, (head_dim + 15) / 16 * 16); }
+
+// A range of one layer's cache as attention sees it.
 struct AttendBlock {
   const float* q;          // first query row; row (t, h) lies at q + t * q_token_stride + h * head_dim
   int64_t q_token_stride;
-  const float* k;          // [page, kv_heads, 2, head_dim, 16]
-  const float* v;          // [page, kv_heads, ceil(head_dim / 16), kPage, 16]
+  KvFormat format;
+  const uint8_t* k;        // [page, kv_heads, key page]
+  const uint8_t* v;        // [page, kv_heads, value page]
   const int32_t* table;    // logical page -> page, indexed modulo `ring`
   int ring;
   int kv_heads, kv_head, head_dim, heads;   // `heads` query heads share this kv head
@@ -65,10 +76,11 @@ struct Kernels {
   void (*linear_float)(const PackedView& w, int tile, const float* x, int begin, int end, float* y, int64_t ld);
   // Keys span_first..span_first+kSpan for all query rows: unnormalised output, running maximum and sum per row.
   // out: [rows, head_dim], max/sum: [rows]; rows = tokens * heads, a row that sees no key gets max -inf.
-  // scratch: rows * (head_dim + kPage + 1) floats.
+  // scratch: rows * (head_dim + kSpan) floats.
   void (*attend_span)(const AttendBlock& b, int span_first, float* out, float* max, float* sum, float* scratch);
   // Folds a partial result into the running one, row by row: both as attend_span leaves them.
   void (*attend_merge)(float* out, float* max, float* sum, const float* part, const float* part_max, const float* part_sum, int rows, int head_dim);
+  void (*write_kv)(KvFormat format, uint8_t* key_page, uint8_t* value_page, int column, const float* key, const float* value, int head_dim);
   // y[i] = x[i] * factor.
   void (*scale)(const float* x, float factor, float* y, int n);
   // Index of the largest value, the lowest one among equals; -1 if any value is NaN or infinite.

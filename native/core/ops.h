@@ -37,8 +37,9 @@ void add(const float* a, const float* b, int rows, int n, float* out);
 // The cache of one layer: pages of kPage tokens. table: [slots, ring] page numbers; logical page p of a slot is
 // table[slot][p % ring].
 struct LayerCache {
-  float* k;     // [pages, kv_heads, 2, head_dim, 16]
-  float* v;     // [pages, kv_heads, ceil(head_dim / 16), kPage, 16]
+  KvFormat format;
+  uint8_t* k;   // [pages, kv_heads, key_page_bytes]
+  uint8_t* v;   // [pages, kv_heads, value_page_bytes]
   const int* table;
   int ring, kv_heads, head_dim;
 };

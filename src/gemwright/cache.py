@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from gemwright.errors import CapacityError
-from gemwright.ops import PAGE_TOKENS, PagedLayer
-from gemwright.step import F32, I32
+from gemwright.ops import PAGE_TOKENS, KVFormat, PagedLayer, page_bytes
+from gemwright.step import I32
 
 
 def pages_for(tokens: int) -> int:
@@ -49,6 +50,7 @@ class KVCache:
         capacity_tokens: int,
         max_step_tokens: int,
         max_sequences: int,
+        format: KVFormat = KVFormat.F16,
     ) -> None:
         self._free_slots = list(range(max_sequences))[::-1]
         self._pools = {
@@ -59,9 +61,8 @@ class KVCache:
         self._layers = []
         for window in windows:
             pool = self._pools[window]
-            k = _lazy_zeros((len(pool.free), kv_heads, PAGE_TOKENS // 16, head_dim, 16))
-            v = _lazy_zeros((len(pool.free), kv_heads, -(-head_dim // 16), PAGE_TOKENS, 16))
-            self._layers.append(PagedLayer(k, v, pool.table, window))
+            k, v = (_lazy_zeros((len(pool.free), kv_heads, size)) for size in page_bytes(format, head_dim))
+            self._layers.append(PagedLayer(k, v, pool.table, window, format))
 
     def layer(self, index: int) -> PagedLayer:
         """The cache of layer `index`."""
@@ -105,13 +106,13 @@ class KVCache:
         self._free_slots.append(slot)
 
 
-def _lazy_zeros(shape: tuple[int, ...]) -> F32:
+def _lazy_zeros(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     """Zeros that take memory only where they are written, 4 KiB at a time.
 
     np.zeros asks for huge pages: the first token of a request would take 2 MiB of every array, 72 MiB in a 270M.
     """
-    memory = mmap.mmap(-1, max(4 * math.prod(shape), 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return np.frombuffer(memory, np.float32, math.prod(shape)).reshape(shape)
+    memory = mmap.mmap(-1, max(math.prod(shape), 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(memory, np.uint8, math.prod(shape)).reshape(shape)
 
 
 def _pool(window: int, capacity_pages: int, max_step_tokens: int, max_sequences: int) -> _Pool:

@@ -9,12 +9,13 @@ tokens are grouped into calls, how many threads run and which CPU target is used
 from __future__ import annotations
 
 from gemwright.ops.matrix import Matrix, embed, linear
-from gemwright.ops.paged import PAGE_TOKENS, PagedLayer, attend, cache_write
+from gemwright.ops.paged import PAGE_TOKENS, KVFormat, PagedLayer, attend, cache_write, page_bytes
 from gemwright.ops.rows import add, argmax, geglu_mul, log_sum_exp, rms_norm, rope, rope_table, scan_strings, top_k
 from gemwright.ops.runtime import active_target, configure, set_threads, targets, threads, use_target
 
 __all__ = [
     "PAGE_TOKENS",
+    "KVFormat",
     "Matrix",
     "PagedLayer",
     "active_target",
@@ -27,6 +28,7 @@ __all__ = [
     "geglu_mul",
     "linear",
     "log_sum_exp",
+    "page_bytes",
     "rms_norm",
     "rope",
     "rope_table",
