@@ -22,7 +22,7 @@ VISION = ("vision_tower.", "multi_modal_projector.", "model.vision_tower.", "mod
 """What multimodal checkpoints hold beside the text model."""
 
 
-WIDE = ("embed", "down")
+WIDE = ("embed",)
 """Matrices whose inputs need int16: int8 there, even with outliers kept, costs half of all the accuracy lost
 (docs/decisions/activation-precision.md)."""
 
