@@ -56,6 +56,16 @@ static std::vector<Out> linear(Matrix x, std::vector<gw::Packed*> weights, bool 
   return outs;
 }
 
+static Out linear_geglu(Matrix x, const gw::Packed& gate, const gw::Packed& up, bool wide) {
+  size_t tokens = x.shape(0), cols = x.shape(1);
+  require((size_t)gate.view().cols == cols && (size_t)up.view().cols == cols, "linear_geglu: x and the weights differ in columns");
+  require(gate.view().rows == up.view().rows, "linear_geglu: gate and up differ in rows");
+  Out out = result({tokens, (size_t)gate.view().rows});
+  nb::gil_scoped_release free;
+  gw::linear_geglu(x.data(), (int)tokens, (int)cols, gate.view(), up.view(), wide, out.data());
+  return out;
+}
+
 static Out embed(const gw::Packed& table, Ints tokens, float factor) {
   for (size_t i = 0; i < tokens.shape(0); ++i)
     require(tokens.data()[i] >= 0 && tokens.data()[i] < table.view().rows, "embed: a token is outside the vocabulary");
@@ -97,6 +107,26 @@ static Out rope(Cube x, Matrix table) {
   nb::gil_scoped_release free;
   gw::rope(x.data(), (int)x.shape(0), (int)x.shape(1), (int)x.shape(2), table.data(), out.data());
   return out;
+}
+
+static Out norm_rope(Cube x, Vector scale, float eps, Matrix table) {
+  require(scale.shape(0) == x.shape(2) && table.shape(0) == x.shape(0) && table.shape(1) == x.shape(2) && x.shape(2) % 2 == 0,
+          "norm_rope: scale or table do not fit x");
+  Out out = result({x.shape(0), x.shape(1), x.shape(2)});
+  nb::gil_scoped_release free;
+  gw::norm_rope(x.data(), (int)x.shape(0), (int)x.shape(1), (int)x.shape(2), scale.data(), eps, table.data(), out.data());
+  return out;
+}
+
+static nb::tuple add_norm(Matrix x, Matrix y, Vector scale, Vector next, float eps) {
+  size_t rows = x.shape(0), n = x.shape(1);
+  require(y.shape(0) == rows && y.shape(1) == n && scale.shape(0) == n && next.shape(0) == n, "add_norm: the arrays differ in shape");
+  Out sum = result({rows, n}), normed = result({rows, n});
+  {
+    nb::gil_scoped_release free;
+    gw::add_norm(x.data(), y.data(), (int)rows, (int)n, scale.data(), next.data(), eps, sum.data(), normed.data());
+  }
+  return nb::make_tuple(sum, normed);
 }
 
 using Binary = void (*)(const float*, const float*, int, int, float*);
@@ -234,10 +264,13 @@ NB_MODULE(_native, m) {
       .def("to_f32", &unpack);
 
   m.def("linear", &linear, arg("x").noconvert(), arg("weights"), arg("wide"));
+  m.def("linear_geglu", &linear_geglu, arg("x").noconvert(), arg("gate"), arg("up"), arg("wide"));
   m.def("embed", &embed, arg("table"), arg("tokens").noconvert(), arg("factor"));
   m.def("rms_norm", &rms_norm, arg("x").noconvert(), arg("scale").noconvert(), arg("eps"));
   m.def("rope_table", &rope_table, arg("positions").noconvert(), arg("head_dim"), arg("base"), arg("stretch"));
   m.def("rope", &rope, arg("x").noconvert(), arg("table").noconvert());
+  m.def("norm_rope", &norm_rope, arg("x").noconvert(), arg("scale").noconvert(), arg("eps"), arg("table").noconvert());
+  m.def("add_norm", &add_norm, arg("x").noconvert(), arg("y").noconvert(), arg("scale").noconvert(), arg("next").noconvert(), arg("eps"));
   m.def("geglu_mul", [](Matrix gate, Matrix up) { return binary(gate, up, gw::geglu); }, arg("gate").noconvert(), arg("up").noconvert());
   m.def("add", [](Matrix a, Matrix b) { return binary(a, b, gw::add); }, arg("a").noconvert(), arg("b").noconvert());
   m.def("cache_write", &cache_write, arg("k").noconvert(), arg("v").noconvert(), arg("k_pages").noconvert(), arg("v_pages").noconvert(),

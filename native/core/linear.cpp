@@ -14,7 +14,7 @@ constexpr int kMostTokens = 512;            // of a chunk
 constexpr int kUnit = 2;                    // tiles a piece of work takes
 
 // The activations of one call; kept between calls, one call at a time.
-std::mutex gate;
+std::mutex gate_of_calls;
 
 struct Arena {
   char* at;
@@ -110,7 +110,7 @@ void Packed::fill(const uint8_t* data, int first, int rows) {
 }
 
 void linear(const float* x, int tokens, int cols, const std::vector<const PackedView*>& w, bool wide, const std::vector<float*>& out) {
-  std::lock_guard<std::mutex> hold(gate);
+  std::lock_guard<std::mutex> hold(gate_of_calls);
   const Kernels& run = kernels();
   Activations a{};
   a.tokens = tokens;
@@ -131,6 +131,38 @@ void linear(const float* x, int tokens, int cols, const std::vector<const Packed
       int tile = unit * kUnit, count = std::min(kUnit, p.tiles() - tile);
       if (!is_float(p.codes)) run.linear_quantised(p, tile, count, a, first, last, out[i], p.rows, scratch);
       else for (int q = 0; q < count; ++q) run.linear_float(p, tile + q, x, first, last, out[i], p.rows);
+    }
+  });
+}
+
+// A piece of work computes the same rows of both products for its chunk of tokens, then combines them while they are
+// near: the two wide intermediate arrays are never written to memory.
+void linear_geglu(const float* x, int tokens, int cols, const PackedView& gate, const PackedView& up, bool wide, float* out) {
+  std::lock_guard<std::mutex> hold(gate_of_calls);
+  const Kernels& run = kernels();
+  Activations a{};
+  a.tokens = tokens;
+  a.chunk = std::min(tokens, kMostTokens);
+  if (!is_float(gate.codes) || !is_float(up.codes)) a = quantised(run, x, tokens, cols, wide);
+  const int units = (gate.tiles() + kUnit - 1) / kUnit, items = units * chunks(a), width = kUnit * kRows;
+  parallel_for(items, std::clamp(items / (threads() * 8), 1, 64), [&](int begin, int end, int thread) {
+    size_t product = (size_t)a.chunk * width * sizeof(float);
+    uint8_t* memory = (uint8_t*)thread_scratch(thread, align64(linear_scratch(a.chunk)) + 2 * product);
+    float *gates = (float*)(memory + align64(linear_scratch(a.chunk))), *ups = (float*)((uint8_t*)gates + product);
+    for (int item = begin; item < end; ++item) {
+      int tile = item % units * kUnit, first = item / units * a.chunk, last = std::min(first + a.chunk, tokens);
+      int count = std::min(kUnit, gate.tiles() - tile), n = std::min(width, gate.rows - tile * kRows);
+      const PackedView* parts[2] = {&gate, &up};
+      float* to[2] = {gates, ups};
+      for (int i = 0; i < 2; ++i) {
+        float* y = to[i] - (ptrdiff_t)first * width - (ptrdiff_t)tile * kRows;   // so that the first result is at to[i]
+        if (!is_float(parts[i]->codes)) run.linear_quantised(*parts[i], tile, count, a, first, last, y, width, memory);
+        else for (int q = 0; q < count; ++q) run.linear_float(*parts[i], tile + q, x, first, last, y, width);
+      }
+      for (int t = first; t < last; ++t) {
+        size_t row = (size_t)(t - first) * width;
+        run.geglu(gates + row, ups + row, out + (size_t)t * gate.rows + tile * kRows, n);
+      }
     }
   });
 }

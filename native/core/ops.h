@@ -27,10 +27,16 @@ class Packed {
 
 // out[i] = x @ W[i]^T, all from one quantisation of x.  x: [tokens, cols]; out[i]: [tokens, W[i].rows].
 void linear(const float* x, int tokens, int cols, const std::vector<const PackedView*>& w, bool wide, const std::vector<float*>& out);
+// gelu(x @ gate^T) * (x @ up^T), all from one quantisation of x.  gate and up have the same shape; out: [tokens, gate.rows].
+void linear_geglu(const float* x, int tokens, int cols, const PackedView& gate, const PackedView& up, bool wide, float* out);
 void embed(const PackedView& table, const int* tokens, int count, float factor, float* out);
 void rms_norm(const float* x, int rows, int n, const float* scale, float eps, float* out);
 void rope_table(const int* positions, int tokens, int n, double base, double stretch, float* out);
 void rope(const float* x, int tokens, int heads, int n, const float* table, float* out);
+// Each head's rms_norm, then its rotation.  x, out: [tokens, heads, n]; scale: [n]; table: [tokens, n].
+void norm_rope(const float* x, int tokens, int heads, int n, const float* scale, float eps, const float* table, float* out);
+// sum = x + rms_norm(y, scale); normed = rms_norm(sum, next).  All [rows, n].
+void add_norm(const float* x, const float* y, int rows, int n, const float* scale, const float* next, float eps, float* sum, float* normed);
 void geglu(const float* gate, const float* up, int rows, int n, float* out);
 void add(const float* a, const float* b, int rows, int n, float* out);
 

@@ -1,42 +1,60 @@
-// Activations to int8 or int16, one token a call, without a branch that depends on a value.
+// Activations to int8 or int16, one token a call, with few branches that depend on a value.
 
-// How many of x[0..n) come before x[i] when sorted: larger ones, and of equal ones those with a lower index. The list
-// is filled up to a whole vector with values below all others.
-inline int rank_of(const float* x, int n, int i) {
-  V16 own = set1(x[i]);
-  int before = 0;
-  for (int j = 0; j < n; j += 16) {
-    V16 other = load(x + j);
-    unsigned lower = j + 16 <= i ? 0xffffu : j <= i ? (1u << (i - j)) - 1u : 0u;
-    before += __builtin_popcount(greater(other, own) | (~greater(own, other) & lower));
-  }
-  return before;
+inline unsigned bits_of(float x) { unsigned b; __builtin_memcpy(&b, &x, 4); return b; }
+inline float float_of(unsigned b) { float x; __builtin_memcpy(&x, &b, 4); return x; }
+
+// How many of x[0..n) are at least `least`; the list is filled up to a whole vector with -1.
+inline int count_from(const float* x, int n, float least) {
+  int count = 0;
+  for (int j = 0; j < n; j += 16) count += __builtin_popcount(~greater(set1(least), load(x + j)) & 0xffffu);
+  return count;
 }
 
-// The k columns of largest magnitude (the lowest column among equals), ascending. k is 4 or a multiple of 8, n a
-// multiple of 32 and at least 2 k; values are finite.
-// Two k lanes each hold the maximum of their own columns, so at least k columns reach the k-th largest of those.
-inline void find_outliers(const float* x, int n, int k, int* at, float* candidate, int* column) {
-  const int parts = k <= 8 ? 1 : k / 8, lanes = 16 * parts;
-  alignas(64) float most[2 * kMostOutliers];
-  for (int part = 0; part < parts; ++part) {
-    V16 m = zero();
-    for (int i = 16 * part; i < n; i += lanes) m = max(abs(load(x + i)), m);
-    store(most + 16 * part, m);
+// Narrows [low, high), bit patterns of floats >= 0, until exactly k of x are at least float(low), or the two are
+// neighbours, or `steps` are done. Before and after, at least k of x are at least float(low), and fewer float(high).
+inline void narrow(const float* x, int n, int k, int steps, unsigned& low, unsigned& high) {
+  for (; steps > 0 && high - low > 1; --steps) {
+    unsigned middle = low + (high - low) / 2;
+    int count = count_from(x, n, float_of(middle));
+    if (count >= k) low = middle;
+    else high = middle;
+    if (count == k) return;
   }
-  float floor = 0.0f;
-  for (int i = 0; i < lanes; ++i) floor = rank_of(most, lanes, i) == k - 1 ? most[i] : floor;
+}
+
+// The k columns of largest magnitude (the lowest column among equals), ascending. amax: of each of the groups, filled up
+// to a whole vector with -1; at least k of them, or n / 16 < 2 k. Values are finite.
+// The k-th largest group maximum is reached by at least k columns; the few that do are looked at one by one.
+inline void find_outliers(const float* x, int n, const float* amax, int k, int* at, float* candidate, int* column) {
+  const int groups = n / kGroup;
+  float most = 0.0f;
+  for (int g = 0; g < groups; ++g) most = amax[g] > most ? amax[g] : most;
+  unsigned low = 0, high = bits_of(most) + 1;
+  if (groups >= k) narrow(amax, groups, k, 12, low, high);
+  V16 floor = set1(float_of(low));
   int found = 0;
-  for (int i = 0; i < n; i += 16) {
-    V16 a = abs(load(x + i));
-    found += compress(a, ~greater(set1(floor), a) & 0xffffu, i, candidate + found, column + found);
+  for (int first = 0; first < groups; first += 16) {
+    unsigned hits = ~greater(floor, load(amax + first)) & 0xffffu;
+    for (; hits; hits &= hits - 1) {
+      int at_group = (first + __builtin_ctz(hits)) * kGroup;
+      for (int i = at_group; i < at_group + kGroup && i < n; i += 16) {
+        V16 a = abs(load(x + i));
+        found += compress(a, ~greater(floor, a) & 0xffffu, i, candidate + found, column + found);
+      }
+    }
   }
   store(candidate + found, set1(-1.0f));
+  high = bits_of(most) + 1;
+  narrow(candidate, found, k, 32, low, high);
+  int above = count_from(candidate, found, float_of(low));
+  int equal = above == k ? k : k - count_from(candidate, found, float_of(high));   // of those at the limit: the first ones
   int taken = 0;
-  for (int i = 0; i < found; ++i) {     // in the order of columns; one that is not among the k is overwritten
-    at[taken] = column[i];
-    taken += rank_of(candidate, found, i) < k;
-    if (taken == k) break;
+  for (int i = 0; taken < k; ++i) {
+    at[taken] = column[i];     // overwritten if it is not one
+    unsigned size = bits_of(candidate[i]);
+    bool is_limit = above != k && size == low;
+    taken += size >= low && (!is_limit || equal > 0);
+    equal -= is_limit;
   }
 }
 
@@ -45,19 +63,20 @@ constexpr float kWideLimit = 32639.0f;   // 127 * 256 + 127: what two planes of 
 inline V16 group_max(const float* x) { return max(abs(load(x)), abs(load(x + 16))); }
 
 // A group's codes and their sums (exact in float: at most 16 * 32639).
-inline void encode8(const float* x, float inverse, signed char* to, int* sums) {
-  V16 low = round(mul(load(x), set1(inverse))), high = round(mul(load(x + 16), set1(inverse)));
+inline void encode8(V16 low, V16 high, float inverse, signed char* to, int* sums) {
+  low = round(mul(low, set1(inverse)));
+  high = round(mul(high, set1(inverse)));
   store_s8(to, low);
   store_s8(to + 16, high);
-  sums[0] = (int)reduce_add(low);
-  sums[1] = (int)reduce_add(high);
+  reduce_add2(low, high, sums);
 }
 
 // int16 codes where the target wants them: in order, or high bytes, and `plane` bytes on, low ones.
 inline void encode16(const float* x, float inverse, signed char* row, size_t plane, int first, int* sums) {
+  V16 codes[2] = {round(mul(load(x), set1(inverse))), round(mul(load(x + 16), set1(inverse)))};
+  reduce_add2(codes[0], codes[1], sums);
   for (int half = 0; half < 2; ++half) {
-    V16 code = round(mul(load(x + 16 * half), set1(inverse)));
-    sums[half] = (int)reduce_add(code);
+    V16 code = codes[half];
     int at = first + 16 * half;
     if constexpr (kPlanes) {
       V16 high = round(fma(code, set1(1.0f / 256.0f), set1(1.0f / 1024.0f)));   // a half rounds up: low bytes reach from -128 to 127
@@ -112,25 +131,29 @@ void quantise(const float* x, const Activations& out, int token, uint8_t* scratc
     return;
   }
   int* at = out.outlier_at + (size_t)token * out.outliers;
-  float* candidate = inverse + groups + 16;
-  find_outliers(x, n, out.outliers, at, candidate, (int*)(candidate + n + 32));
+  float *candidate = inverse + groups + 16, *clean = candidate;
+  store(amax + groups, set1(-1.0f));
+  find_outliers(x, n, amax, out.outliers, at, candidate, (int*)(candidate + n + 32));
 
-  // Groups that hold outliers: their other values, in a copy each.
-  float *kept = out.outlier + (size_t)token * out.outliers, *clean = candidate;
+  // Groups that hold outliers, without them, in a copy each.
+  float* kept = out.outlier + (size_t)token * out.outliers;
   int dirty = 0, dirty_group[kMostOutliers];
   for (int j = 0; j < out.outliers; ++dirty) {
-    int g = dirty_group[dirty] = at[j] / kGroup;
-    float* copy = clean + dirty * kGroup;
-    store(copy, load(x + g * kGroup));
-    store(copy + 16, load(x + g * kGroup + 16));
+    const int g = dirty_group[dirty] = at[j] / kGroup;
+    unsigned mask = 0;
     for (; j < out.outliers && at[j] / kGroup == g; ++j) {
       kept[j] = x[at[j]];
-      copy[at[j] - g * kGroup] = 0.0f;
+      mask |= 1u << at[j] % kGroup;
     }
-    amax[g] = reduce_max(group_max(copy));
+    V16 low = zero_lanes(load(x + g * kGroup), mask & 0xffffu), high = zero_lanes(load(x + g * kGroup + 16), mask >> 16);
+    store(clean + dirty * kGroup, low);
+    store(clean + dirty * kGroup + 16, high);
+    amax[g] = reduce_max(max(abs(low), abs(high)));
   }
   scales_of(amax, groups, 127.0f, scale, inverse);
-  for (int g = 0; g < groups; ++g) encode8(x + g * kGroup, inverse[g], codes + g * kGroup, sums + 2 * g);
-  for (int d = 0; d < dirty; ++d)
-    encode8(clean + d * kGroup, inverse[dirty_group[d]], codes + dirty_group[d] * kGroup, sums + 2 * dirty_group[d]);
+  for (int g = 0; g < groups; ++g) encode8(load(x + g * kGroup), load(x + g * kGroup + 16), inverse[g], codes + g * kGroup, sums + 2 * g);
+  for (int d = 0; d < dirty; ++d) {
+    const int g = dirty_group[d];
+    encode8(load(clean + d * kGroup), load(clean + d * kGroup + 16), inverse[g], codes + g * kGroup, sums + 2 * g);
+  }
 }

@@ -44,11 +44,23 @@ inline float reduce_add(V16 a) {
   __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
+inline void reduce_add2(V16 a, V16 b, int* sums) {
+  __m256 both = _mm256_hadd_ps(_mm256_add_ps(a.lo, a.hi), _mm256_add_ps(b.lo, b.hi));
+  both = _mm256_hadd_ps(both, both);
+  __m128i total = _mm_cvttps_epi32(_mm_add_ps(_mm256_castps256_ps128(both), _mm256_extractf128_ps(both, 1)));
+  _mm_storel_epi64((__m128i*)sums, total);
+}
 inline float reduce_max(V16 a) {
   __m256 eight = _mm256_max_ps(a.lo, a.hi);
   __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+inline V16 zero_lanes(V16 a, unsigned mask) {
+  const __m256i low = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128), high = _mm256_slli_epi32(low, 8);
+  __m256i all = _mm256_set1_epi32((int)mask);
+  __m256i lo = _mm256_cmpeq_epi32(_mm256_and_si256(all, low), low), hi = _mm256_cmpeq_epi32(_mm256_and_si256(all, high), high);
+  return {_mm256_andnot_ps(_mm256_castsi256_ps(lo), a.lo), _mm256_andnot_ps(_mm256_castsi256_ps(hi), a.hi)};
 }
 inline unsigned greater(V16 a, V16 b) {
   return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a.lo, b.lo, _CMP_GT_OQ)) |

@@ -30,12 +30,21 @@ inline float reduce_add(V16 a) {
   __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
+inline void reduce_add2(V16 a, V16 b, int* sums) {
+  __m512 both = _mm512_add_ps(_mm512_shuffle_f32x4(a.v, b.v, 0x44), _mm512_shuffle_f32x4(a.v, b.v, 0xee));
+  both = _mm512_add_ps(both, _mm512_shuffle_f32x4(both, both, 0xb1));
+  both = _mm512_add_ps(both, _mm512_permute_ps(both, 0x4e));
+  __m512i total = _mm512_cvttps_epi32(_mm512_add_ps(both, _mm512_permute_ps(both, 0xb1)));
+  sums[0] = _mm_cvtsi128_si32(_mm512_castsi512_si128(total));
+  sums[1] = _mm_cvtsi128_si32(_mm512_extracti32x4_epi32(total, 2));
+}
 inline float reduce_max(V16 a) {
   __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
   __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
+inline V16 zero_lanes(V16 a, unsigned mask) { return {_mm512_maskz_mov_ps((__mmask16)~mask, a.v)}; }
 inline unsigned greater(V16 a, V16 b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ); }
 
 inline V16 from_f16(const unsigned short* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p))}; }

@@ -35,11 +35,14 @@ inline float reduce_add(V16 a) {
     for (int i = 0; i < half; ++i) a.v[i] += a.v[i + half];
   return a.v[0];
 }
+// Sums of two vectors of whole numbers small enough to be exact in any order.
+inline void reduce_add2(V16 a, V16 b, int* sums) { sums[0] = (int)reduce_add(a); sums[1] = (int)reduce_add(b); }
 inline float reduce_max(V16 a) {
   for (int half = 8; half; half /= 2)
     for (int i = 0; i < half; ++i) a.v[i] = a.v[i] > a.v[i + half] ? a.v[i] : a.v[i + half];
   return a.v[0];
 }
+inline V16 zero_lanes(V16 a, unsigned mask) { for (int i = 0; i < 16; ++i) a.v[i] = mask >> i & 1 ? 0.0f : a.v[i]; return a; }
 // Bit i is set where a[i] > b[i].
 inline unsigned greater(V16 a, V16 b) {
   unsigned mask = 0;

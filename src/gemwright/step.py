@@ -28,5 +28,9 @@ class Step:
     positions: I32
     slots: I32
 
+    def only(self, rows: npt.NDArray[np.int64] | slice) -> Step:
+        """The step of these of its tokens, in the same order."""
+        return Step(self.tokens[rows], self.positions[rows], self.slots[rows])
+
     def __len__(self) -> int:
         return len(self.tokens)

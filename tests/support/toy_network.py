@@ -7,6 +7,7 @@ AssertionError. Nothing is rounded, so equal means equal.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,8 +63,8 @@ class ToyNetwork:
     def new_cache(self, *, capacity_tokens: int, max_step_tokens: int, max_sequences: int) -> ToyCache:
         return ToyCache(capacity_tokens, max_step_tokens, max_sequences)
 
-    def forward(self, step: Step, cache: ToyCache) -> F32:
-        """float32[T, 4]: the hash of everything up to each token, in four exact pieces."""
+    def forward(self, step: Step, cache: ToyCache, rows: Sequence[int] | None = None) -> F32:
+        """float32[T, 4], or of `rows` alone: the hash of everything up to each token, in four exact pieces."""
         assert 0 < len(step) <= cache.max_step_tokens
         assert all(array.dtype == np.int32 for array in (step.tokens, step.positions, step.slots))
         self.steps.append(step)
@@ -72,7 +73,8 @@ class ToyNetwork:
         assert len(beginnings) == len(set(beginnings)), "tokens of one slot are not contiguous"
         tokens = zip(step.tokens.tolist(), step.positions.tolist(), slots, strict=True)
         hidden = [self._extend(cache, token, position, slot) for token, position, slot in tokens]
-        return np.array([[h >> shift & 0xFFFF for shift in (0, 16, 32, 48)] for h in hidden], np.float32)
+        states = np.array([[h >> shift & 0xFFFF for shift in (0, 16, 32, 48)] for h in hidden], np.float32)
+        return states if rows is None else states[np.asarray(rows, np.int64)]
 
     def logits(self, hidden: F32) -> F32:
         """float32[n, V] between -8 and 8, each a hash of hidden state and token."""

@@ -80,9 +80,10 @@ def _prefill(network: Network, cache: Any, slots: Sequence[int], positions: rang
     for slot in slots:
         for start in range(0, len(positions), STEP_TOKENS):
             at = np.asarray(positions[start : start + STEP_TOKENS], np.int32)
-            hidden = network.forward(Step(_tokens(network, at), at, np.full_like(at, slot)), cache)
-            if start + STEP_TOKENS >= len(positions):
-                network.logits(hidden[-1:])
+            last = [len(at) - 1] if start + STEP_TOKENS >= len(positions) else []
+            hidden = network.forward(Step(_tokens(network, at), at, np.full_like(at, slot)), cache, last)
+            if last:
+                network.logits(hidden)
 
 
 def _decode(network: Network, cache: Any, slots: Sequence[int], positions: range) -> None:

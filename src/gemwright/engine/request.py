@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -87,8 +88,11 @@ class Network(Protocol):
     def new_cache(self, *, capacity_tokens: int, max_step_tokens: int, max_sequences: int) -> Any:
         """A cache of this network's own kind."""
 
-    def forward(self, step: Step, cache: Any) -> F32:
-        """float32[T, D] hidden states after the final norm; writes the tokens' keys and values to the cache."""
+    def forward(self, step: Step, cache: Any, rows: Sequence[int] | None = None) -> F32:
+        """float32[T, D] hidden states after the final norm; writes the tokens' keys and values to the cache.
+
+        rows: the tokens of the step whose states are wanted, ascending, [len(rows), D]; all by default.
+        """
 
     def logits(self, hidden: F32) -> F32:
         """float32[n, V] of float32[n, D]."""

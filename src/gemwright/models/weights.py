@@ -29,14 +29,14 @@ class Loader:
         """wide: last parts of the names of matrices whose inputs need int16 even at the default precision."""
         self._tensors = match(rows, checkpoint, ignore=ignore)
         self._offset = {row.name: 1.0 if row.add_one and checkpoint.kind == "safetensors" else 0.0 for row in rows}
-        self._precision = precision
+        self.precision = precision
         self._wide = wide
 
     def matrix(self, name: str) -> ops.Matrix:
         """The tensor packed for the kernels."""
         tensor: Tensor = self._tensors[name]
         rows, cols = tensor.shape
-        wide = self._precision == "exact" or name.rpartition(".")[2] in self._wide
+        wide = self.precision == "exact" or name.rpartition(".")[2] in self._wide
         return ops.Matrix(int(tensor.type), tensor.data, rows, cols, wide=wide, done_with=release)
 
     def vector(self, name: str) -> F32:

@@ -8,9 +8,21 @@ tokens are grouped into calls, how many threads run and which CPU target is used
 
 from __future__ import annotations
 
-from gemwright.ops.matrix import Matrix, embed, linear
+from gemwright.ops.matrix import Matrix, embed, linear, linear_geglu
 from gemwright.ops.paged import PAGE_TOKENS, KVFormat, PagedLayer, attend, cache_write, page_bytes
-from gemwright.ops.rows import add, argmax, geglu_mul, log_sum_exp, rms_norm, rope, rope_table, scan_strings, top_k
+from gemwright.ops.rows import (
+    add,
+    add_norm,
+    argmax,
+    geglu_mul,
+    log_sum_exp,
+    norm_rope,
+    rms_norm,
+    rope,
+    rope_table,
+    scan_strings,
+    top_k,
+)
 from gemwright.ops.runtime import active_target, configure, set_threads, targets, threads, use_target
 
 __all__ = [
@@ -20,6 +32,7 @@ __all__ = [
     "PagedLayer",
     "active_target",
     "add",
+    "add_norm",
     "argmax",
     "attend",
     "cache_write",
@@ -27,7 +40,9 @@ __all__ = [
     "embed",
     "geglu_mul",
     "linear",
+    "linear_geglu",
     "log_sum_exp",
+    "norm_rope",
     "page_bytes",
     "rms_norm",
     "rope",

@@ -81,6 +81,13 @@ def linear(x: F32, *weights: Matrix) -> tuple[F32, ...]:
     return tuple(_native.linear(x, [w._packed for w in weights], wide))
 
 
+def linear_geglu(x: F32, gate: Matrix, up: Matrix) -> F32:
+    """gelu(x @ gate.T) · (x @ up.T): float32[T, gate.rows], bit for bit `geglu_mul` of `linear`; arXiv:2002.05202."""
+    if gate.wide != up.wide:
+        raise ValueError("linear_geglu: the matrices differ in width of activations")
+    return _native.linear_geglu(x, gate._packed, up._packed, gate.wide)
+
+
 def embed(table: Matrix, tokens: I32, factor: float) -> F32:
     """Rows of `table` times `factor`: float32[T, D]. tokens: int32[T]. Raises ValueError outside the table."""
     return _native.embed(table._packed, tokens, factor)
