@@ -141,6 +141,8 @@ class Gemma3:
             q, k, v = self._qkv(w, normed, table)
             ops.cache_write(cache.layer(i), step, k, v)
             if i + 1 == c.layers and rows is not None:
+                if len(rows) == 0:
+                    return np.empty((0, c.hidden), np.float32)
                 x, q, step = x[wanted], q[wanted], step.only(wanted)
             x, normed = self._block(w, x, q, next_norm, cache.layer(i), step)
         return normed
