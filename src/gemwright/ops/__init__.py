@@ -8,12 +8,13 @@ tokens are grouped into calls, how many threads run and which CPU target is used
 
 from __future__ import annotations
 
-from gemwright.ops.matrix import Matrix, embed, linear
+from gemwright.ops.matrix import LAYOUT_VERSION, Matrix, checksum, embed, linear, packed_bytes
 from gemwright.ops.paged import PAGE_TOKENS, PagedLayer, attend, cache_write
 from gemwright.ops.rows import add, argmax, geglu_mul, log_sum_exp, rms_norm, rope, rope_table, scan_strings, top_k
 from gemwright.ops.runtime import active_target, configure, set_threads, targets, threads, use_target
 
 __all__ = [
+    "LAYOUT_VERSION",
     "PAGE_TOKENS",
     "Matrix",
     "PagedLayer",
@@ -22,11 +23,13 @@ __all__ = [
     "argmax",
     "attend",
     "cache_write",
+    "checksum",
     "configure",
     "embed",
     "geglu_mul",
     "linear",
     "log_sum_exp",
+    "packed_bytes",
     "rms_norm",
     "rope",
     "rope_table",
