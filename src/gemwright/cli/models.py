@@ -49,8 +49,8 @@ def command(
     say(f"architectures  {', '.join(architectures)}")
     say(f"tensor types   {', '.join(types)}")
     if kept:
-        rows = [(printable(one.path.name), f"{one.bytes / 1e6:,.0f} MB") for one in kept]
-        say("\n" + table(f"Packed models in {printable(str(store.directory))}", "file >size", rows))
+        files = [(printable(one.path.name), f"{one.bytes / 1e6:,.0f} MB") for one in kept]
+        say("\n" + table(f"Packed models in {printable(str(store.directory))}", "file >size", files))
 
 
 def packed_store() -> Store:
