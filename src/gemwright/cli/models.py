@@ -6,9 +6,8 @@ import json
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gemwright.cli import options
+from gemwright.cli.parser import Context, Option
 from gemwright.cli.tables import table
 from gemwright.cli.terminal import printable, say
 from gemwright.settings import load_settings
@@ -21,9 +20,10 @@ FILES = "Any .gguf file, .safetensors file or folder with config.json of these c
 
 
 def command(
+    context: Context,
     as_json: options.JsonOption = False,
     clear_packed: Annotated[
-        bool, typer.Option("--clear-packed", help="Delete the packed models; each is packed again when next used.")
+        bool, Option("--clear-packed", help="Delete the packed models; each is packed again when next used.")
     ] = False,
 ) -> None:
     """List the models that can be named, the kinds of files that can be opened, and the packed models kept on disk."""
