@@ -41,6 +41,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def spare_threads_of_blas() -> None:
+    """Asks NumPy's OpenBLAS for one thread, unless the user has set their number. Call it before NumPy is imported.
+
+    gemwright multiplies nothing with NumPy. Left alone, OpenBLAS starts a thread per CPU, and those spin for a while,
+    on the very CPUs that should load a model.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def check_threads(count: int, source: str) -> int:
     """`count` if it is a possible number of threads; otherwise UsageError naming where it came from."""
     if not 1 <= count <= MAX_THREADS:

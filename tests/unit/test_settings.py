@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from gemwright.errors import UsageError
-from gemwright.settings import load_settings
+from gemwright.settings import load_settings, spare_threads_of_blas
 
 
 @pytest.mark.parametrize(("text", "size"), [(None, 20e9), ("", 20e9), ("0", 0), ("0.25", 250e6), ("300", 300e9)])
@@ -18,3 +20,12 @@ def test_the_room_for_packed_models_is_given_in_gigabytes(text: str | None, size
 def test_a_room_that_cannot_be_is_refused_by_name(text: str) -> None:
     with pytest.raises(UsageError, match=f"GEMWRIGHT_PACKED_GB is '?{text}"):
         load_settings({"GEMWRIGHT_PACKED_GB": text})
+
+
+def test_numpy_s_own_threads_are_spared_unless_the_user_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    spare_threads_of_blas()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    spare_threads_of_blas()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
