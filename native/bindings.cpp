@@ -10,6 +10,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "core/checksum.h"
 #include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/pack.h"
@@ -227,6 +228,10 @@ static int64_t scan_strings(In<uint8_t, nb::ndim<1>> region, int64_t offset, int
   return (int64_t)at;
 }
 
+static void require_blocks(int type, int rows, int cols) {
+  require(rows > 0 && cols > 0 && cols % gw::type_info(type).block_values == 0, "Packed: columns are not a whole number of blocks");
+}
+
 NB_MODULE(_native, m) {
   m.doc() = "gemwright's kernels; use gemwright.ops.";
   nb::set_leak_warnings(false);   // arrays may outlive the interpreter's teardown
@@ -246,11 +251,22 @@ NB_MODULE(_native, m) {
 
   nb::class_<gw::Packed>(m, "Packed")
       .def("__init__", [](gw::Packed* self, int type, int rows, int cols) {
-        require(rows > 0 && cols > 0 && cols % gw::type_info(type).block_values == 0, "Packed: columns are not a whole number of blocks");
+        require_blocks(type, rows, cols);
         new (self) gw::Packed(type, rows, cols);
+      }, arg("type"), arg("rows"), arg("cols"))
+      .def("__init__", [](gw::Packed* self, int type, int rows, int cols, In<uint8_t, nb::ndim<1>> data) {
+        require_blocks(type, rows, cols);
+        require(data.shape(0) == gw::Packed::bytes_of(type, rows, cols), "Packed: the bytes are not of the size its shape needs");
+        require((uintptr_t)data.data() % 64 == 0, "Packed: the bytes are not aligned to 64");
+        new (self) gw::Packed(type, rows, cols, data.data());
+      }, arg("type"), arg("rows"), arg("cols"), arg("data").noconvert(), nb::keep_alive<1, 5>())
+      .def_static("bytes_of", [](int type, int rows, int cols) {
+        require_blocks(type, rows, cols);
+        return gw::Packed::bytes_of(type, rows, cols);
       }, arg("type"), arg("rows"), arg("cols"))
       .def("fill", [](gw::Packed& self, In<uint8_t, nb::ndim<1>> data, int first, int rows) {
         const gw::PackedView& to = self.view();
+        require(self.owns(), "fill: the memory is not its own");
         require(first >= 0 && first % gw::kRows == 0 && rows > 0 && rows <= to.rows - first, "fill: rows outside the matrix, or not from a tile on");
         require(rows % gw::kRows == 0 || first + rows == to.rows, "fill: not a whole number of tiles");
         require(data.shape(0) == (size_t)rows * self.row_bytes(), "fill: data is not of the size its shape needs");
@@ -261,6 +277,9 @@ NB_MODULE(_native, m) {
       .def_prop_ro("rows", [](const gw::Packed& w) { return w.view().rows; })
       .def_prop_ro("cols", [](const gw::Packed& w) { return w.view().cols; })
       .def_prop_ro("nbytes", &gw::Packed::bytes)
+      .def_prop_ro("data", [](const gw::Packed& w) {
+        return nb::ndarray<nb::numpy, const uint8_t, nb::ndim<1>>(w.view().data, {w.bytes()}, nb::find(w));
+      })
       .def("to_f32", &unpack);
 
   m.def("linear", &linear, arg("x").noconvert(), arg("weights"), arg("wide"));
@@ -293,5 +312,10 @@ NB_MODULE(_native, m) {
     return gw::kernels().log_sum_exp(row.data(), (int)row.shape(0));
   }, arg("row").noconvert());
   m.def("quantise", &quantise, arg("x").noconvert(), arg("wide"));
+  m.def("checksum", [](In<uint8_t, nb::ndim<1>> data) {
+    nb::gil_scoped_release free;
+    return gw::checksum(data.data(), data.shape(0));
+  }, arg("data").noconvert());
+  m.attr("LAYOUT_VERSION") = gw::kLayoutVersion;
   m.def("scan_strings", &scan_strings, arg("region").noconvert(), arg("offset"), arg("count"));
 }

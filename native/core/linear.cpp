@@ -89,12 +89,18 @@ Activations quantised(const Kernels& run, const float* x, int tokens, int cols, 
 
 }  // namespace
 
-Packed::Packed(int type, int rows, int cols) : type_(type) {
-  TypeInfo info = type_info(type);
-  view_ = packed_shape(rows, cols, info.codes, info.scales);
+Packed::Packed(int type, int rows, int cols) : Packed(type, rows, cols, nullptr) {
   memory_ = map_block(bytes());
   view_.data = (const uint8_t*)memory_.get();
 }
+
+Packed::Packed(int type, int rows, int cols, const uint8_t* data) : type_(type) {
+  TypeInfo info = type_info(type);
+  view_ = packed_shape(rows, cols, info.codes, info.scales);
+  view_.data = data;
+}
+
+size_t Packed::bytes_of(int type, int rows, int cols) { return Packed(type, rows, cols, nullptr).bytes(); }
 
 size_t Packed::row_bytes() const {
   TypeInfo info = type_info(type_);

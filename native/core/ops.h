@@ -8,16 +8,21 @@
 
 namespace gw {
 
-// A matrix in tiles, in memory of its own.
+// A matrix in tiles, in memory of its own or over somebody else's.
 class Packed {
  public:
   // Room for rows * cols values of ggml type `type`; zeros until they are filled in.
   Packed(int type, int rows, int cols);
+  // One that was packed before. data: bytes() of tiles aligned to 64; the caller keeps them, they are only read.
+  Packed(int type, int rows, int cols, const uint8_t* data);
+  // What bytes() of such a matrix would be.
+  static size_t bytes_of(int type, int rows, int cols);
   // Packs `rows` rows from `first` on, a whole number of tiles or all that is left. data: row by row, without padding.
   void fill(const uint8_t* data, int first, int rows);
   const PackedView& view() const { return view_; }
   size_t bytes() const { return view_.tile_bytes * view_.tiles(); }
   size_t row_bytes() const;   // of a row as files store it
+  bool owns() const { return memory_ != nullptr; }   // else it cannot be filled
 
  private:
   int type_;

@@ -25,6 +25,9 @@
 
 namespace gw {
 
+// Counts up whenever the same tensor would be packed into other bytes: files of packed matrices carry it.
+constexpr int kLayoutVersion = 2;
+
 constexpr int kRows = 16;
 constexpr int kGroup = 32;
 constexpr int kStep = 4;

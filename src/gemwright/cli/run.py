@@ -7,11 +7,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gemwright.cli import options
 from gemwright.cli.figures import describe, summary
 from gemwright.cli.opening import open_model, sampling_from
+from gemwright.cli.parser import Argument, Context, Option
 from gemwright.cli.terminal import Answer, say
 from gemwright.errors import UsageError
 from gemwright.messages import Message, Sampling
@@ -23,10 +22,10 @@ MAX_PROMPT_BYTES = 64 << 20
 
 
 def command(
-    context: typer.Context,
+    context: Context,
     prompt: Annotated[
         str | None,
-        typer.Argument(metavar="PROMPT", help="The text to continue or answer; without it, standard input is read."),
+        Argument(metavar="PROMPT", help="The text to continue or answer; without it, standard input is read."),
     ] = None,
     model: options.ModelOption = None,
     max_tokens: options.MaxTokensOption = 256,
@@ -40,7 +39,7 @@ def command(
     threads: options.ThreadsOption = None,
     precision: options.PrecisionOption = "default",
     raw: Annotated[
-        bool, typer.Option("--raw", help="Continue the text as it is, even when the model was tuned for chat.")
+        bool, Option("--raw", help="Continue the text as it is, even when the model was tuned for chat.")
     ] = False,
     as_json: options.JsonOption = False,
 ) -> None:

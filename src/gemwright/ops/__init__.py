@@ -8,7 +8,7 @@ tokens are grouped into calls, how many threads run and which CPU target is used
 
 from __future__ import annotations
 
-from gemwright.ops.matrix import Matrix, embed, linear, linear_geglu
+from gemwright.ops.matrix import LAYOUT_VERSION, Matrix, checksum, embed, linear, linear_geglu, packed_bytes
 from gemwright.ops.paged import PAGE_TOKENS, KVFormat, PagedLayer, attend, cache_write, page_bytes
 from gemwright.ops.rows import (
     add,
@@ -26,6 +26,7 @@ from gemwright.ops.rows import (
 from gemwright.ops.runtime import active_target, configure, set_threads, targets, threads, use_target
 
 __all__ = [
+    "LAYOUT_VERSION",
     "PAGE_TOKENS",
     "KVFormat",
     "Matrix",
@@ -36,6 +37,7 @@ __all__ = [
     "argmax",
     "attend",
     "cache_write",
+    "checksum",
     "configure",
     "embed",
     "geglu_mul",
@@ -43,6 +45,7 @@ __all__ = [
     "linear_geglu",
     "log_sum_exp",
     "norm_rope",
+    "packed_bytes",
     "page_bytes",
     "rms_norm",
     "rope",

@@ -11,6 +11,8 @@ from gemwright import _native
 from gemwright.step import F32, I32
 
 Bytes = npt.NDArray[np.uint8]
+LAYOUT_VERSION = _native.LAYOUT_VERSION
+"""Of packed bytes: those of another version mean something else."""
 TILE_ROWS = 16
 SLAB_BYTES = 16 << 20  # packed at a time
 
@@ -52,6 +54,22 @@ class Matrix:
             if done_with is not None:
                 done_with(part)
 
+    @classmethod
+    def over(cls, tensor_type: int, packed: Bytes, rows: int, cols: int, *, wide: bool) -> Matrix:
+        """The matrix whose `packed` bytes these are: used where they lie, which may be a mapped file.
+
+        packed: uint8[packed_bytes(...)], aligned to 64. Raises ValueError when it cannot fit.
+        """
+        self = cls.__new__(cls)
+        self._packed = _native.Packed(tensor_type, rows, cols, packed)
+        self.wide = wide
+        return self
+
+    @property
+    def packed(self) -> Bytes:
+        """uint8[nbytes], read-only: its tiles, as `over` takes them."""
+        return self._packed.data
+
     @property
     def rows(self) -> int:
         return self._packed.rows
@@ -68,6 +86,16 @@ class Matrix:
     def to_f32(self) -> F32:
         """The values, float32[rows, cols]."""
         return self._packed.to_f32()
+
+
+def packed_bytes(tensor_type: int, rows: int, cols: int) -> int:
+    """Bytes of a matrix of that type and shape once it is packed. Raises ValueError when there is no such matrix."""
+    return _native.Packed.bytes_of(tensor_type, rows, cols)
+
+
+def checksum(data: Bytes) -> int:
+    """64 bits over uint8[n], as fast as memory is read: finds damage, not forgery."""
+    return _native.checksum(data)
 
 
 def linear(x: F32, *weights: Matrix) -> tuple[F32, ...]:
