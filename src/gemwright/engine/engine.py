@@ -23,12 +23,14 @@ import numpy as np
 from gemwright.cache import pages_for
 from gemwright.engine import scheduler
 from gemwright.engine.events import EventStream
+from gemwright.engine.head import score_rows
 from gemwright.engine.request import Cache, Detokenizer, Network, Request
+from gemwright.engine.sampler import Scores
 from gemwright.engine.scheduler import Job, Slice, State
 from gemwright.engine.ticket import Answer, Outcome, Ticket
 from gemwright.engine.validate import check_request
 from gemwright.ops import PAGE_TOKENS
-from gemwright.step import F32, Step
+from gemwright.step import Step
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,7 @@ class Engine:
 
     def _step(self) -> bool:
         slices = self._plan()
-        logits = self._forward(slices)
-        drawn = self._sample(slices, logits)
+        drawn = self._sample(slices, self._forward(slices))
         self._commit(slices, drawn)
         self._emit()
         return bool(slices)
@@ -144,14 +145,15 @@ class Engine:
         self._match()
         return slices
 
-    def _forward(self, slices: Sequence[Slice]) -> F32:
-        """float32[n, V]: the logits after each slice that samples."""
+    def _forward(self, slices: Sequence[Slice]) -> list[Scores]:
+        """The scores after each slice that samples."""
+        if not slices:
+            return []
+        hidden = self._network.forward(self._gather(slices), self._cache)
         ends = np.cumsum([piece.count for piece in slices], dtype=np.int64)
         sampling = [int(end) - 1 for end, piece in zip(ends, slices, strict=True) if piece.samples]
-        if not slices:
-            return np.empty((0, 0), np.float32)
-        hidden = self._network.forward(self._gather(slices), self._cache)
-        return self._network.logits(hidden[sampling]) if sampling else np.empty((0, 0), np.float32)
+        counts = [self._tickets[piece.id].candidates for piece in slices if piece.samples]
+        return score_rows(self._network, hidden[sampling], counts, self._vocabulary)
 
     def _gather(self, slices: Sequence[Slice]) -> Step:
         tokens: list[int] = []
@@ -166,13 +168,13 @@ class Engine:
             slots += [self._slots[piece.id]] * piece.count
         return Step(np.array(tokens, np.int32), np.array(positions, np.int32), np.array(slots, np.int32))
 
-    def _sample(self, slices: Sequence[Slice], logits: F32) -> tuple[_Drawn, ...]:
+    def _sample(self, slices: Sequence[Slice], scores: Sequence[Scores]) -> tuple[_Drawn, ...]:
         tickets = [self._tickets[piece.id] for piece in slices if piece.samples]
-        return tuple(self._draw(ticket, row) for ticket, row in zip(tickets, logits, strict=True))
+        return tuple(self._draw(ticket, each) for ticket, each in zip(tickets, scores, strict=True))
 
-    def _draw(self, ticket: Ticket, row: F32) -> _Drawn:
+    def _draw(self, ticket: Ticket, scores: Scores) -> _Drawn:
         answer = ticket.take_answer()
-        return _Drawn(ticket, len(ticket.outcomes), ticket.draw(row, answer, self._vocabulary, self._clock), answer)
+        return _Drawn(ticket, len(ticket.outcomes), ticket.draw(scores, answer, self._vocabulary, self._clock), answer)
 
     def _commit(self, slices: Sequence[Slice], drawn: tuple[_Drawn, ...]) -> None:
         finished = {one.ticket.id for one in drawn if one.outcome.token is None}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gemwright.messages import FinishReason, Sampling
-from gemwright.step import F32, Step
+from gemwright.step import F32, I32, Step
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,13 @@ class Network(Protocol):
 
     def logits(self, hidden: F32) -> F32:
         """float32[n, V] of float32[n, D]."""
+
+    def candidates(self, hidden: F32, k: int, below: int) -> tuple[I32, F32]:
+        """Ids and values, int32[n, k] and float32[n, k], of the k largest of each row of `logits`, bit for bit.
+
+        Only ids < below take part, k ≤ below; largest first, of equal ones the lowest id first. The values of a row
+        are NaN if any logit that takes part is NaN or infinite.
+        """
 
 
 class Detokenizer(Protocol):

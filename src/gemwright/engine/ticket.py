@@ -6,10 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gemwright.engine.request import Detokenizer, Event, Finished, Request, Token
-from gemwright.engine.sampler import Choice, Penalties, choose, uniform_at
+from gemwright.engine.sampler import (
+    Candidates,
+    Choice,
+    Penalties,
+    Scores,
+    candidates_needed,
+    choose,
+    choose_among,
+    uniform_at,
+)
 from gemwright.errors import GemwrightError
 from gemwright.messages import FinishReason
-from gemwright.step import F32
 
 
 @dataclass(frozen=True)
@@ -68,21 +76,18 @@ class Ticket:
             answer = Answer(self.request, detokenizer, tokens)
         return answer
 
-    def draw(self, row: F32, answer: Answer, drawable: int, clock: Callable[[], float]) -> Outcome:
-        """The next outcome, from the logits of the last token: float32[V], of which the first `drawable` may be drawn.
+    @property
+    def candidates(self) -> int:
+        """How many candidates the next draw needs; 0 for the whole row."""
+        return 0 if self.request.want_logprobs else candidates_needed(self.request.sampling)
+
+    def draw(self, scores: Scores, answer: Answer, drawable: int, clock: Callable[[], float]) -> Outcome:
+        """The next outcome, from what the last token scores. Of a whole row the first `drawable` ids may be drawn.
 
         Changes nothing but `answer`.
         """
-        request, index = self.request, len(self.outcomes)
         try:
-            choice = choose(
-                row,
-                request.sampling,
-                uniform_at(request.seed, index),
-                drawable=drawable,
-                penalties=answer.penalties,
-                want_logprob=request.want_logprobs,
-            )
+            choice = self._choose(scores, answer, drawable)
         except GemwrightError as error:
             return Outcome(None, (), clock(), error)
         return self._read(choice, answer, clock())
@@ -98,6 +103,19 @@ class Ticket:
         now_s = self.outcomes[0].at_s if self.outcomes else 0.0
         last_s = self.outcomes[outcomes - 1].at_s if outcomes else now_s
         return self._finished("cancelled", "", outcomes, now_s, last_s)
+
+    def _choose(self, scores: Scores, answer: Answer, drawable: int) -> Choice:
+        request, uniform = self.request, uniform_at(self.request.seed, len(self.outcomes))
+        if isinstance(scores, Candidates):
+            return choose_among(scores, request.sampling, uniform)
+        return choose(
+            scores,
+            request.sampling,
+            uniform,
+            drawable=drawable,
+            penalties=answer.penalties,
+            want_logprob=request.want_logprobs,
+        )
 
     def _read(self, choice: Choice, answer: Answer, now_s: float) -> Outcome:
         index = len(self.outcomes)

@@ -13,6 +13,7 @@ from gemwright.engine.engine import Engine
 from gemwright.engine.request import Request, Token
 from gemwright.messages import Sampling
 from gemwright.model import Facts, Model
+from gemwright.step import Step
 from gemwright.text.chat import TRANSCRIPT
 from gemwright.text.detokenizer import Detokenizer
 from gemwright.text.tokenizer import Tokenizer
@@ -84,6 +85,22 @@ def test_a_single_thread_gives_the_answers_of_two() -> None:
     expected = alone()
     ops.set_threads(1)
     assert [answers(64, [request])[0] for request in requests()[:2]] == expected[:2]
+
+
+def test_candidates_are_the_largest_logits_bit_for_bit() -> None:
+    net, prompt = network("default"), np.array(requests()[1].prompt[:20], np.int32)
+    cache = net.new_cache(capacity_tokens=32, max_step_tokens=20, max_sequences=1)
+    step = Step(prompt, np.arange(20, dtype=np.int32), np.full(20, cache.open(20), np.int32))
+    hidden = net.forward(step, cache)[-3:]
+    rows = net.logits(hidden)
+    for k, below in [(1, 262_144), (64, 262_144), (40, 5000), (7, 7)]:
+        ids, values = net.candidates(hidden, k, below)
+        assert (ids.dtype, values.dtype) == (np.int32, np.float32)
+        expected = np.argsort(-rows[:, :below], axis=1, kind="stable")[:, :k]
+        assert np.array_equal(ids, expected)
+        assert np.array_equal(values, np.take_along_axis(rows, expected, axis=1))
+    hidden[1, 5] = np.nan
+    assert np.isnan(net.candidates(hidden, 3, 262_144)[1]).tolist() == [[False] * 3, [True] * 3, [False] * 3]
 
 
 def test_without_the_cache_the_answer_is_the_same() -> None:
