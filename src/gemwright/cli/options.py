@@ -51,6 +51,14 @@ MinPOption = Annotated[
 SeedOption = Annotated[
     int | None, typer.Option("--seed", metavar="S", help="The same seed and prompt give the same answer.")
 ]
+LookupOption = Annotated[
+    int,
+    typer.Option(
+        "--lookup",
+        metavar="N",
+        help="Guess up to N tokens at a time from what the text repeats: the same answer, sooner. 16 is good; 0: off.",
+    ),
+]
 StopOption = Annotated[
     list[str] | None,
     typer.Option("--stop", metavar="TEXT", help="End the answer before TEXT; may be given several times."),

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemwright import ops
-from gemwright.errors import NotFinite
+from gemwright.errors import NotFinite, UsageError
 from gemwright.messages import Sampling
 from gemwright.step import F32, I32
 
@@ -83,17 +83,23 @@ def choose(
     *,
     drawable: int | None = None,
     penalties: Penalties | None = None,
+    allowed: npt.NDArray[np.bool_] | None = None,
     want_logprob: bool = False,
 ) -> Choice:
     """The next token by `sampling`. row: float32[V], not changed. uniform: in [0, 1), see `uniform_at`.
 
     drawable: only tokens below it may come out, because networks may have more rows than tokens, as padding.
     penalties: the request's own, or None when `Penalties.needed` is false for its sampling.
-    Raises NotFinite if the row holds a NaN or an infinity.
+    allowed: bool[V], True for tokens that may come out; the others are left out before step 4.
+    Raises NotFinite if the row holds a NaN or an infinity, UsageError if no token may come out.
     """
     adjusted = row[:drawable] if penalties is None else penalties.apply(row)[:drawable]
     _check_finite(adjusted)
-    token = ops.argmax(adjusted) if sampling.temperature == 0 else _draw(adjusted, sampling, uniform)
+    if allowed is None:
+        token = _take(adjusted, sampling, uniform)
+    else:
+        ids = _ids(allowed[:drawable])
+        token = int(ids[_take(adjusted[ids], sampling, uniform)])
     return Choice(token, float(row[token]) - ops.log_sum_exp(row) if want_logprob else None)
 
 
@@ -159,6 +165,17 @@ class Penalties:
         seen -= np.float32(s.frequency_penalty) * counts + np.float32(s.presence_penalty) * (counts > 0)
         row[ids] = seen
         return row
+
+
+def _ids(allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    ids = np.flatnonzero(allowed)
+    if not len(ids):
+        raise UsageError("The mask of the answer allows no token.")
+    return ids
+
+
+def _take(row: F32, s: Sampling, uniform: float) -> int:
+    return ops.argmax(row) if s.temperature == 0 else _draw(row, s, uniform)
 
 
 def _draw(row: F32, s: Sampling, uniform: float) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 import pytest
 
 from gemwright import ops
+from gemwright.engine.draft_model import DraftModel
 from gemwright.engine.engine import Engine
+from gemwright.engine.lookup import Lookup
 from gemwright.engine.request import Request, Token
 from gemwright.messages import Sampling
 from gemwright.model import Facts, Model
@@ -17,6 +20,7 @@ from gemwright.step import Step
 from gemwright.text.chat import TRANSCRIPT
 from gemwright.text.detokenizer import Detokenizer
 from gemwright.text.tokenizer import Tokenizer
+from support.guessing import Guessing
 from support.real_model import TEXTS, checkpoint, network
 
 pytestmark = pytest.mark.real
@@ -79,6 +83,23 @@ def test_the_prompts_are_what_they_are_meant_to_be() -> None:
 def test_a_mixed_batch_in_chunks_gives_the_answers_of_each_alone(threads: int, step_tokens: int) -> None:
     ops.set_threads(threads)
     assert answers(step_tokens, list(requests())) == alone()
+
+
+@pytest.mark.parametrize(("threads", "step_tokens"), [(2, 600), (1, 32)])
+def test_guessing_ahead_gives_the_answers_of_each_alone(threads: int, step_tokens: int) -> None:
+    """Wrong guesses beyond the window of 512 leave the rings as they were found."""
+    known = [(*one.prompt, *answer) for one, answer in zip(requests(), alone(), strict=True)]
+    kinds = [Lookup(ngram=1), Guessing(known[1], 0.4), Guessing(known[2], 0.3, 12), Lookup(), Guessing(known[4], 0.5)]
+    guessed = [replace(one, speculation=kind) for one, kind in zip(requests(), kinds, strict=True)]
+    ops.set_threads(threads)
+    assert answers(step_tokens, guessed) == alone()
+
+
+@pytest.mark.parametrize("sampling", [Sampling.greedy(), Sampling(temperature=0.5)])
+def test_a_model_that_drafts_for_itself_changes_nothing(sampling: Sampling) -> None:
+    one = Request(tuple(tokenizer().encode((TEXTS / "english.txt").read_text("utf-8")[:2600])), 40, 1, sampling)
+    drafted = replace(one, speculation=DraftModel(network("default"), tokens=6))
+    assert answers(512, [drafted]) == answers(512, [one])
 
 
 def test_a_single_thread_gives_the_answers_of_two() -> None:
