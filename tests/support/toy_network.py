@@ -14,7 +14,7 @@ import numpy as np
 
 from gemwright.errors import CapacityError
 from gemwright.ops import PAGE_TOKENS
-from gemwright.step import F32, Step
+from gemwright.step import F32, I32, Step
 
 _MASK = 2**64 - 1
 
@@ -54,11 +54,12 @@ class ToyConfig:
 
 @dataclass
 class ToyNetwork:
-    """steps: of every forward pass so far. rows_of_logits: how many were ever asked for."""
+    """steps: of every forward pass so far. rows_of_logits, rows_of_candidates: how many were ever asked for."""
 
     config: ToyConfig = field(default_factory=ToyConfig)
     steps: list[Step] = field(default_factory=list)
     rows_of_logits: int = 0
+    rows_of_candidates: int = 0
 
     def new_cache(self, *, capacity_tokens: int, max_step_tokens: int, max_sequences: int) -> ToyCache:
         return ToyCache(capacity_tokens, max_step_tokens, max_sequences)
@@ -87,6 +88,17 @@ class ToyNetwork:
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         logits = ((x >> np.uint64(40)).astype(np.float32) / np.float32(2**20)) - np.float32(8)
         return np.ascontiguousarray(logits)
+
+    def candidates(self, hidden: F32, k: int, below: int) -> tuple[I32, F32]:
+        """By sorting whole rows."""
+        assert 1 <= k <= below <= self.config.vocabulary
+        rows = self.logits(hidden)[:, :below]
+        self.rows_of_logits -= len(hidden)
+        self.rows_of_candidates += len(hidden)
+        ids = np.argsort(-rows, axis=1, kind="stable")[:, :k].astype(np.int32)
+        values = np.take_along_axis(rows, ids, axis=1)
+        values[~np.isfinite(rows).all(axis=1)] = np.nan
+        return ids, values
 
     def _extend(self, cache: ToyCache, token: int, position: int, slot: int) -> int:
         past = cache.hashes[slot]

@@ -45,6 +45,14 @@ MinPOption = Annotated[
     Option("--min-p", metavar="P", help="Leave out tokens below P times the likeliest one's probability."),
 ]
 SeedOption = Annotated[int | None, Option("--seed", metavar="S", help="The same seed and prompt give the same answer.")]
+LookupOption = Annotated[
+    int,
+    Option(
+        "--lookup",
+        metavar="N",
+        help="Guess up to N tokens at a time from what the text repeats: the same answer, sooner. 16 is good; 0: off.",
+    ),
+]
 StopOption = Annotated[
     list[str] | None,
     Option("--stop", metavar="TEXT", help="End the answer before TEXT; may be given several times."),

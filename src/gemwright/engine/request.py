@@ -6,8 +6,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gemwright.messages import FinishReason, Sampling
-from gemwright.step import F32, Step
+import numpy as np
+import numpy.typing as npt
+
+from gemwright.messages import FinishReason, Sampling, SamplingOptions
+from gemwright.step import F32, I32, Step
+
+
+class Drafter(Protocol):
+    """Guesses how one text goes on. Guesses change the speed of an answer, never the answer."""
+
+    def propose(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
+        """At most `limit` tokens that may follow `tokens`: prompt and answer so far, at least one token.
+
+        A call's tokens extend those of the call before, so a drafter sees which of its guesses were right.
+        """
+
+
+class Speculation(Protocol):
+    """A way of guessing (`Lookup`, `DraftModel`)."""
+
+    def drafter(self, room: int) -> Drafter:
+        """A drafter for one text of at most `room` tokens."""
+
+
+class RequestOptions(SamplingOptions, total=False):
+    """What may be asked of one answer by keyword: the fields of `Sampling`, and how it is computed.
+
+    speculation: see `Request`.
+    """
+
+    speculation: Speculation | None
+
+
+class Mask(Protocol):
+    """Which tokens an answer may go on with, such as a grammar's."""
+
+    def allowed(self, answer: Sequence[int], /) -> npt.NDArray[np.bool_]:
+        """bool[V], True for the ids that may follow `answer`, ids that end it among them. At least one is."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +54,8 @@ class Request:
     seed: of the draws; `sampling.seed` may be None, this one is decided.
     stop_ids: tokens that end the answer and are not part of it.
     stop: strings that do, besides those of `sampling.stop`.
+    speculation: guesses tokens ahead, which are checked together; None computes token by token.
+    mask: limits what may be drawn; None allows everything.
     """
 
     prompt: tuple[int, ...]
@@ -27,6 +65,8 @@ class Request:
     stop_ids: frozenset[int] = frozenset()
     stop: tuple[str, ...] = ()
     want_logprobs: bool = False
+    speculation: Speculation | None = None
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +84,7 @@ class Finished:
 
     prefill_s: from the step that started the prompt to the first token; waiting in the queue does not count.
     decode_s: from the first token to the last one of the answer.
+    drafted_tokens: guesses that were computed; accepted_tokens: of these, the ones that were right and used.
     """
 
     reason: FinishReason
@@ -52,6 +93,8 @@ class Finished:
     answer_tokens: int
     prefill_s: float
     decode_s: float
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 Event = Token | Finished
@@ -96,6 +139,13 @@ class Network(Protocol):
 
     def logits(self, hidden: F32) -> F32:
         """float32[n, V] of float32[n, D]."""
+
+    def candidates(self, hidden: F32, k: int, below: int) -> tuple[I32, F32]:
+        """Ids and values, int32[n, k] and float32[n, k], of the k largest of each row of `logits`, bit for bit.
+
+        Only ids < below take part, k ≤ below; largest first, of equal ones the lowest id first. The values of a row
+        are NaN if any logit that takes part is NaN or infinite.
+        """
 
 
 class Detokenizer(Protocol):

@@ -5,14 +5,14 @@ prefill phase and no decode phase, and a long prompt is simply taken in several 
 
   Reserved   a job starts when cache for its prompt and its whole answer is free: nothing is ever evicted or recomputed.
   In order   jobs start in order of arrival and never overtake, so each one's turn comes.
-  Decode first   every running answer gets its token in every step; what is left of the budget goes to prompts in
-             order of arrival. `max_running` may not exceed the budget, so neither an answer nor the first prompt
-             (there is always at least one token left for it) can starve.
+  Decode first   every running answer gets its token in every step, then guesses of what follows it are checked; what
+             is left of the budget goes to prompts in order of arrival. `max_running` may not exceed the budget, so
+             neither an answer nor the first prompt (there is always at least one token left for it) can starve.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 
@@ -51,8 +51,8 @@ class Slice:
     id: int
     start: int
     count: int
-    samples: bool
-    """True if nothing is pending after it, so that its last token's logits choose the next token."""
+    samples: int
+    """So many of its last tokens choose the one after them: none while more is pending, else one and the guesses."""
 
 
 def submit(state: State, job: Job) -> State:
@@ -67,23 +67,38 @@ def cancel(state: State, ids: Collection[int]) -> State:
     return replace(state, waiting=_without(state.waiting, ids), running=_without(state.running, ids))
 
 
-def plan(state: State, budget: int) -> tuple[State, tuple[Slice, ...]]:
-    """The state with every job started that has room, and what to compute now: at most `budget` tokens."""
+def plan(state: State, budget: int, drafts: Mapping[int, int] | None = None) -> tuple[State, tuple[Slice, ...]]:
+    """The state with every job started that has room, and what to compute now: at most `budget` tokens.
+
+    drafts: for jobs with one pending token, how many guesses may follow it; fewer are taken when the budget is short.
+    """
     if not 1 <= state.max_running <= budget:
         raise ValueError(f"max_running is {state.max_running}: it must be from 1 to the budget of {budget} tokens.")
     state = _admit(state)
-    slices: list[Slice] = []
-    for job in sorted(state.running, key=lambda job: job.pending > 1):  # stable: answers first, then by arrival
-        count = min(job.pending, budget)
-        if count:
-            slices.append(Slice(job.id, job.computed, count, samples=count == job.pending))
-            budget -= count
-    return state, tuple(slices)
+    answers = [job for job in state.running if job.pending == 1]
+    prompts = [job for job in state.running if job.pending > 1]
+    left = budget - len(answers)
+    guesses = _share(left - bool(prompts), [(drafts or {}).get(job.id, 0) for job in answers])
+    chunks = _share(left - sum(guesses), [job.pending for job in prompts])
+    return state, (
+        *(Slice(job.id, job.computed, 1 + more, samples=1 + more) for job, more in zip(answers, guesses, strict=True)),
+        *(
+            Slice(job.id, job.computed, count, samples=int(count == job.pending))
+            for job, count in zip(prompts, chunks, strict=True)
+            if count
+        ),
+    )
 
 
-def commit(state: State, slices: Sequence[Slice], finished: Collection[int]) -> State:
-    """The state after `slices` were computed: finished jobs are gone, others that sampled have a new token pending."""
-    done = {piece.id: piece for piece in slices}
+def commit(
+    state: State, slices: Sequence[Slice], finished: Collection[int], drawn: Mapping[int, int] | None = None
+) -> State:
+    """The state after `slices` were computed: finished jobs are gone, others that sampled have a new token pending.
+
+    drawn: how many tokens were drawn for a job. Fewer than its slice samples means that guesses were wrong: those
+    computed after the last right one are computed again.
+    """
+    done = {piece.id: piece.count - piece.samples + (drawn or {}).get(piece.id, piece.samples) for piece in slices}
     running = tuple(_advance(job, done[job.id]) if job.id in done else job for job in state.running)
     return replace(state, running=_without(running, finished))
 
@@ -98,8 +113,17 @@ def _admit(state: State) -> State:
     return replace(state, running=state.running + state.waiting[:started], waiting=state.waiting[started:])
 
 
-def _advance(job: Job, piece: Slice) -> Job:
-    return replace(job, computed=job.computed + piece.count, pending=job.pending - piece.count or 1)
+def _share(budget: int, wanted: Sequence[int]) -> list[int]:
+    """What each gets of the budget, in order."""
+    shares = []
+    for each in wanted:
+        shares.append(min(each, budget))
+        budget -= shares[-1]
+    return shares
+
+
+def _advance(job: Job, count: int) -> Job:
+    return replace(job, computed=job.computed + count, pending=max(job.pending - count, 1))
 
 
 def _without(jobs: tuple[Job, ...], ids: Collection[int]) -> tuple[Job, ...]:

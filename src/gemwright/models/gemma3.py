@@ -16,7 +16,7 @@ from gemwright import ops
 from gemwright.cache import KVCache
 from gemwright.models.gemma3_config import Config
 from gemwright.models.weights import Loader
-from gemwright.step import F32, Step
+from gemwright.step import F32, I32, Step
 from gemwright.weights import Weight
 
 __all__ = ["VISION", "WIDE", "Config", "Gemma3", "weights"]
@@ -150,6 +150,17 @@ class Gemma3:
     def logits(self, hidden: F32) -> F32:
         """Scores of every token of the vocabulary: float32[n, V]. hidden: float32[n, D]. The head is the embedding."""
         return ops.linear(hidden, self.embed)[0]
+
+    def candidates(self, hidden: F32, k: int, below: int) -> tuple[I32, F32]:
+        """The k largest of each row of `logits`, of ids < below only: (int32[n, k], float32[n, k]), largest first.
+
+        Of equal ones the lowest id first. A row with a NaN or an infinity gives NaN.
+        """
+        ids, values = np.zeros((len(hidden), k), np.int32), np.full((len(hidden), k), np.nan, np.float32)
+        for i, row in enumerate(self.logits(hidden)[:, :below]):
+            if np.isfinite(row).all():
+                ids[i], values[i] = ops.top_k(row, k)
+        return ids, values
 
     def _qkv(self, w: Layer, normed: F32, table: F32) -> tuple[F32, F32, F32]:
         """Queries [T, N, H], keys and values [T, K, H]; queries and keys normed and turned."""

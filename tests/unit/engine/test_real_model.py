@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 import pytest
 
 from gemwright import ops
+from gemwright.engine.draft_model import DraftModel
 from gemwright.engine.engine import Engine
+from gemwright.engine.lookup import Lookup
 from gemwright.engine.request import Request, Token
 from gemwright.messages import Sampling
 from gemwright.model import Facts, Model
+from gemwright.step import Step
 from gemwright.text.chat import TRANSCRIPT
 from gemwright.text.detokenizer import Detokenizer
 from gemwright.text.tokenizer import Tokenizer
+from support.guessing import Guessing
 from support.real_model import TEXTS, checkpoint, network
 
 pytestmark = pytest.mark.real
@@ -80,10 +85,43 @@ def test_a_mixed_batch_in_chunks_gives_the_answers_of_each_alone(threads: int, s
     assert answers(step_tokens, list(requests())) == alone()
 
 
+@pytest.mark.parametrize(("threads", "step_tokens"), [(2, 600), (1, 32)])
+def test_guessing_ahead_gives_the_answers_of_each_alone(threads: int, step_tokens: int) -> None:
+    """Wrong guesses beyond the window of 512 leave the rings as they were found."""
+    known = [(*one.prompt, *answer) for one, answer in zip(requests(), alone(), strict=True)]
+    kinds = [Lookup(ngram=1), Guessing(known[1], 0.4), Guessing(known[2], 0.3, 12), Lookup(), Guessing(known[4], 0.5)]
+    guessed = [replace(one, speculation=kind) for one, kind in zip(requests(), kinds, strict=True)]
+    ops.set_threads(threads)
+    assert answers(step_tokens, guessed) == alone()
+
+
+@pytest.mark.parametrize("sampling", [Sampling.greedy(), Sampling(temperature=0.5)])
+def test_a_model_that_drafts_for_itself_changes_nothing(sampling: Sampling) -> None:
+    one = Request(tuple(tokenizer().encode((TEXTS / "english.txt").read_text("utf-8")[:2600])), 40, 1, sampling)
+    drafted = replace(one, speculation=DraftModel(network("default"), tokens=6))
+    assert answers(512, [drafted]) == answers(512, [one])
+
+
 def test_a_single_thread_gives_the_answers_of_two() -> None:
     expected = alone()
     ops.set_threads(1)
     assert [answers(64, [request])[0] for request in requests()[:2]] == expected[:2]
+
+
+def test_candidates_are_the_largest_logits_bit_for_bit() -> None:
+    net, prompt = network("default"), np.array(requests()[1].prompt[:20], np.int32)
+    cache = net.new_cache(capacity_tokens=32, max_step_tokens=20, max_sequences=1)
+    step = Step(prompt, np.arange(20, dtype=np.int32), np.full(20, cache.open(20), np.int32))
+    hidden = net.forward(step, cache)[-3:]
+    rows = net.logits(hidden)
+    for k, below in [(1, 262_144), (64, 262_144), (40, 5000), (7, 7)]:
+        ids, values = net.candidates(hidden, k, below)
+        assert (ids.dtype, values.dtype) == (np.int32, np.float32)
+        expected = np.argsort(-rows[:, :below], axis=1, kind="stable")[:, :k]
+        assert np.array_equal(ids, expected)
+        assert np.array_equal(values, np.take_along_axis(rows, expected, axis=1))
+    hidden[1, 5] = np.nan
+    assert np.isnan(net.candidates(hidden, 3, 262_144)[1]).tolist() == [[False] * 3, [True] * 3, [False] * 3]
 
 
 def test_without_the_cache_the_answer_is_the_same() -> None:

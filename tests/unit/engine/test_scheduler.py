@@ -45,6 +45,25 @@ def test_a_long_prompt_does_not_stop_other_streams() -> None:
         state = commit(state, slices, finished=())
 
 
+def test_guesses_ride_along_with_their_answer_and_leave_a_token_for_a_prompt() -> None:
+    state = with_jobs(job(0, prompt=1, answer=20), job(1, prompt=1, answer=20))
+    state, slices = plan(state, budget=8)
+    state = submit(commit(state, slices, finished=()), job(2, prompt=30))
+    state, slices = plan(state, budget=8, drafts={0: 3, 1: 9})
+    assert slices == (Slice(0, 1, 4, 4), Slice(1, 1, 3, 3), Slice(2, 0, 1, 0))
+
+
+def test_what_was_computed_after_a_wrong_guess_is_computed_again() -> None:
+    state = with_jobs(job(0, prompt=5, answer=20))
+    state, slices = plan(state, budget=8)
+    state = commit(state, slices, finished=(), drawn={0: 1})
+    for computed, drawn in [(5, 1), (6, 3), (9, 4)]:
+        state, slices = plan(state, budget=8, drafts={0: 3})
+        assert slices == (Slice(0, computed, 4, 4),)
+        state = commit(state, slices, finished=(), drawn={0: drawn})
+    assert plan(state, budget=8)[1] == (Slice(0, 13, 1, 1),)
+
+
 def test_prompts_are_served_in_order_of_arrival() -> None:
     state = with_jobs(job(0, prompt=6), job(1, prompt=6), job(2, prompt=6))
     _, slices = plan(state, budget=8)
@@ -116,7 +135,12 @@ def _random_run(rng: random.Random, name: str) -> None:
         if not to_come and not state.waiting and not state.running:
             break
         waiting_before, state_before = state.waiting, state
-        state, slices = plan(state, budget)
+        drafts = {
+            one.id: rng.randint(0, prompts[one.id] + answers[one.id] - one.computed - 2)
+            for one in state.running
+            if one.computed >= prompts[one.id] and rng.random() < 0.7
+        }
+        state, slices = plan(state, budget, drafts)
 
         assert sum(piece.count for piece in slices) <= budget, name
         assert state.free_tokens >= 0, name
@@ -136,16 +160,20 @@ def _random_run(rng: random.Random, name: str) -> None:
         assert bool(served) == bool(prefilling), f"{name}: the first prompt was starved"
 
         finished = set()
+        right = {}
         for piece in slices:
             assert piece.start == computed[piece.id], f"{name}: a token was skipped or computed twice"
-            computed[piece.id] += piece.count
+            assert piece.start + piece.count < prompts[piece.id] + answers[piece.id], f"{name}: beyond the reservation"
             known = max(prompts[piece.id], piece.start + 1)
-            assert piece.samples == (computed[piece.id] == known), name
+            guesses = max(piece.samples - 1, 0)
+            assert guesses <= drafts.get(piece.id, 0), name
+            assert bool(piece.samples) == (piece.start + piece.count - guesses == known), name
+            right[piece.id] = rng.randint(1, piece.samples) if piece.samples else 0
+            computed[piece.id] += piece.count - piece.samples + right[piece.id]
             drawn = computed[piece.id] - prompts[piece.id] + 1
             if piece.samples and (drawn == answers[piece.id] or rng.random() < 0.1):
                 finished.add(piece.id)
-            assert computed[piece.id] < prompts[piece.id] + answers[piece.id], f"{name}: beyond the reservation"
-        state = commit(state, slices, finished)
+        state = commit(state, slices, finished, right)
         assert not finished & {one.id for one in state.running}, name
     else:
         raise AssertionError(f"{name}: does not end")
