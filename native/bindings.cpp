@@ -193,6 +193,21 @@ static nb::tuple top_k(Vector row, int k) {
   return nb::make_tuple(at, values);
 }
 
+static nb::tuple largest(Matrix x, const gw::Packed& w, int k, int below) {
+  require(w.view().codes == gw::Codes::split, "largest: a split matrix is needed");
+  require((size_t)w.view().cols == x.shape(1), "largest: x and the weights differ in columns");
+  require(1 <= k && k <= below && below <= w.view().rows, "largest: 1 <= k <= below <= rows");
+  size_t tokens = x.shape(0);
+  Out values = result({tokens, (size_t)k});
+  void* p = gw::take_buffer(tokens * k * sizeof(int32_t));
+  nb::ndarray<nb::numpy, int32_t> at((int32_t*)p, {tokens, (size_t)k}, nb::capsule(p, [](void* q) noexcept { gw::recycle(q); }));
+  {
+    nb::gil_scoped_release free;
+    if (tokens) gw::largest(x.data(), (int)tokens, w.view(), k, below, at.data(), values.data());
+  }
+  return nb::make_tuple(at, values);
+}
+
 // One row through the activation quantiser, for tests: codes, scales, outlier columns, outlier values.
 static nb::tuple quantise(Vector x, bool wide) {
   int n = (int)x.shape(0), groups = n / gw::kGroup;
@@ -273,7 +288,17 @@ NB_MODULE(_native, m) {
         nb::gil_scoped_release free;
         self.fill(data.data(), first, rows);
       }, arg("data").noconvert(), arg("first"), arg("rows"))
+      .def("choose", [](gw::Packed& self, In<int32_t, nb::ndim<1>> columns) {
+        const gw::PackedView& to = self.view();
+        require(self.owns() && to.codes == gw::Codes::split, "choose: only a split matrix in memory of its own has a choice");
+        require(columns.shape(0) == (size_t)to.groups() * gw::kExact, "choose: eight columns of each group are needed");
+        for (int i = 0; i < (int)columns.shape(0); ++i)
+          require(columns.data()[i] / gw::kGroup == i / gw::kExact && columns.data()[i] >= 0 && (i % gw::kExact == 0 || columns.data()[i] > columns.data()[i - 1]),
+                  "choose: columns outside their group, or not ascending");
+        self.choose(columns.data());
+      }, arg("columns").noconvert())
       .def_prop_ro("row_bytes", &gw::Packed::row_bytes)
+      .def_prop_ro("is_split", [](const gw::Packed& w) { return w.view().codes == gw::Codes::split; })
       .def_prop_ro("rows", [](const gw::Packed& w) { return w.view().rows; })
       .def_prop_ro("cols", [](const gw::Packed& w) { return w.view().cols; })
       .def_prop_ro("nbytes", &gw::Packed::bytes)
@@ -284,6 +309,7 @@ NB_MODULE(_native, m) {
 
   m.def("linear", &linear, arg("x").noconvert(), arg("weights"), arg("wide"));
   m.def("linear_geglu", &linear_geglu, arg("x").noconvert(), arg("gate"), arg("up"), arg("wide"));
+  m.def("largest", &largest, arg("x").noconvert(), arg("table"), arg("k"), arg("below"));
   m.def("embed", &embed, arg("table"), arg("tokens").noconvert(), arg("factor"));
   m.def("rms_norm", &rms_norm, arg("x").noconvert(), arg("scale").noconvert(), arg("eps"));
   m.def("rope_table", &rope_table, arg("positions").noconvert(), arg("head_dim"), arg("base"), arg("stretch"));

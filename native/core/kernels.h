@@ -27,6 +27,18 @@ struct Activations {
   GW_INLINE int panels() const { return (groups + kPanelGroups - 1) / kPanelGroups; }
 };
 
+// What the head's kernels need of some tokens' hidden states, quantised to int16 codes (core/head.cpp).
+struct HeadQuery {
+  int tokens, cols, groups;
+  const int16_t* code;       // [tokens, cols]
+  const float* wide_scale;   // [tokens, groups], of `code`
+  const int8_t* high;        // [tokens, cols]: the codes rounded to bytes, code / 256
+  const int8_t* exact;       // [tokens, groups, kExact]: those of the exact columns
+  const int8_t* rest;        // [tokens, cols]: those of the others, the exact ones 0
+  const float* scale;        // [tokens, groups], of the bytes
+  const int32_t* start;      // [tokens, groups]: -120 sum(high) - 8 sum(exact)
+};
+
 // How keys and values are kept. i8 has a scale per token and head.
 enum class KvFormat : int { f32 = 0, f16 = 1, i8 = 2 };
 constexpr int kPage = 32;   // tokens of a page
@@ -73,6 +85,9 @@ struct Kernels {
   // y[t, rows of the tiles] = W . x[t] for tokens begin..end of one chunk.  y: [tokens, ld].
   // scratch: linear_scratch(end - begin) bytes, aligned to 64.
   void (*linear_quantised)(const PackedView& w, int first_tile, int tiles, const Activations& x, int begin, int end, float* y, int64_t ld, uint8_t* scratch);
+  void (*head_scan)(const PackedView& w, int first_tile, int tiles, const HeadQuery& q, float* out, int64_t ld, uint8_t* scratch);
+  float (*head_refine)(const PackedView& w, int row, const HeadQuery& q, int token);
+  float (*head_exact)(const PackedView& w, int row, const HeadQuery& q, int token);
   void (*linear_float)(const PackedView& w, int tile, const float* x, int begin, int end, float* y, int64_t ld);
   // Keys span_first..span_first+kSpan for all query rows: unnormalised output, running maximum and sum per row.
   // out: [rows, head_dim], max/sum: [rows]; rows = tokens * heads, a row that sees no key gets max -inf.
@@ -95,6 +110,9 @@ struct Kernels {
 constexpr size_t quantise_scratch(int cols) {
   return 4 * (2 * ((size_t)cols / kGroup + 16) + 2 * ((size_t)cols + 32) + (size_t)kMostOutliers * kGroup);
 }
+
+// Of two tiles: scales, codes in bytes, low halves of exact columns.
+constexpr size_t head_scratch(int cols) { return 2 * (size_t)cols / kGroup * kRows * 4 + 2 * (size_t)cols * kRows + 2 * (size_t)cols / kGroup * kExact * kRows; }
 
 // Of two tiles: codes, scales, minima and outlier columns of one panel; starts and minima of the tokens; running sums.
 constexpr size_t linear_scratch(int tokens) {

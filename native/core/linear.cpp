@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cstring>
 #include <mutex>
+#include <stdexcept>
 
 #include "dispatch.h"
 #include "ops.h"
@@ -92,12 +94,24 @@ Activations quantised(const Kernels& run, const float* x, int tokens, int cols, 
 Packed::Packed(int type, int rows, int cols) : Packed(type, rows, cols, nullptr) {
   memory_ = map_block(bytes());
   view_.data = (const uint8_t*)memory_.get();
+  if (view_.codes != Codes::split) return;
+  std::vector<int32_t> first;   // until others are chosen
+  for (int i = 0; i < view_.groups() * kExact; ++i) first.push_back(i / kExact * kGroup + i % kExact);
+  choose(first.data());
 }
 
 Packed::Packed(int type, int rows, int cols, const uint8_t* data) : type_(type) {
   TypeInfo info = type_info(type);
   view_ = packed_shape(rows, cols, info.codes, info.scales);
   view_.data = data;
+  if (data && view_.codes == Codes::split)
+    for (int i = 0; i < view_.groups() * kExact; ++i)
+      if (int k = view_.exact_columns()[i]; k / kGroup != i / kExact || k < 0 || (i % kExact && k <= view_.exact_columns()[i - 1]))
+        throw std::invalid_argument("Packed: the exact columns are not columns of their groups");
+}
+
+void Packed::choose(const int32_t* columns) {
+  std::memcpy(const_cast<uint8_t*>(view_.data) + view_.columns_at, columns, (size_t)view_.groups() * kExact * 4);
 }
 
 size_t Packed::bytes_of(int type, int rows, int cols) { return Packed(type, rows, cols, nullptr).bytes(); }

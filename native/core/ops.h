@@ -19,8 +19,10 @@ class Packed {
   static size_t bytes_of(int type, int rows, int cols);
   // Packs `rows` rows from `first` on, a whole number of tiles or all that is left. data: row by row, without padding.
   void fill(const uint8_t* data, int first, int rows);
+  // Of a split matrix, before it is filled: which columns are exact, kExact of each group, ascending. [groups * kExact]
+  void choose(const int32_t* columns);
   const PackedView& view() const { return view_; }
-  size_t bytes() const { return view_.tile_bytes * view_.tiles(); }
+  size_t bytes() const { return view_.bytes; }
   size_t row_bytes() const;   // of a row as files store it
   bool owns() const { return memory_ != nullptr; }   // else it cannot be filled
 
@@ -34,6 +36,10 @@ class Packed {
 void linear(const float* x, int tokens, int cols, const std::vector<const PackedView*>& w, bool wide, const std::vector<float*>& out);
 // gelu(x @ gate^T) * (x @ up^T), all from one quantisation of x.  gate and up have the same shape; out: [tokens, gate.rows].
 void linear_geglu(const float* x, int tokens, int cols, const PackedView& gate, const PackedView& up, bool wide, float* out);
+// The k largest of each row of x @ W^T among the columns below `below`, bit for bit what linear with int16 activations
+// gives, largest first and the lowest index first among equals: at, value [tokens, k].  W: a split matrix.  A token whose
+// products are not all finite gets NaN.  1 <= k <= below <= W.rows.
+void largest(const float* x, int tokens, const PackedView& w, int k, int below, int* at, float* value);
 void embed(const PackedView& table, const int* tokens, int count, float factor, float* out);
 void rms_norm(const float* x, int rows, int n, const float* scale, float eps, float* out);
 void rope_table(const int* positions, int tokens, int n, double base, double stretch, float* out);

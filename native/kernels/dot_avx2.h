@@ -35,10 +35,10 @@ inline __m256i load_step(const unsigned char* group, int step, int half) {
   return code;
 }
 
-template <Codes C>
+template <Codes C, int kCount = kSteps>
 inline void unpack(const unsigned char* group, unsigned char* to) {
 #pragma GCC unroll 8
-  for (int step = 0; step < kSteps; ++step)
+  for (int step = 0; step < kCount; ++step)
     for (int half = 0; half < 2; ++half)
       _mm256_storeu_si256((__m256i*)(to + step * kStepBytes + 32 * half), load_step<C, false>(group, step, half));
 }
@@ -116,13 +116,21 @@ inline void dot_words(const unsigned char* group, const signed char* const* x, _
     }
 }
 
-template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT>
+template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT, bool kOnto = false>
 inline void dot(const unsigned char* const* codes, const signed char* const* x, size_t, const int* const* start, I16 (*sums)[P]) {
   for (int p = 0; p < P; ++p) {
     __m256i acc[NT][2];
-    for (int t = 0; t < NT; ++t) acc[t][0] = acc[t][1] = start ? _mm256_set1_epi32(*start[t]) : _mm256_setzero_si256();
+    for (int t = 0; t < NT; ++t) {
+      acc[t][0] = kOnto ? sums[t][p].lo : start ? _mm256_set1_epi32(*start[t]) : _mm256_setzero_si256();
+      acc[t][1] = kOnto ? sums[t][p].hi : acc[t][0];
+    }
     if constexpr (kWide) dot_words<C, kUnpacked, kFirst, kCount, NT>(codes[p], x, acc);
     else dot_bytes<C, kUnpacked, kFirst, kCount, NT>(codes[p], x, acc);
     for (int t = 0; t < NT; ++t) sums[t][p] = {acc[t][0], acc[t][1]};
   }
+}
+
+inline I16 times16_plus(I16 a, int x) {
+  const __m256i b = _mm256_set1_epi32(x);
+  return {_mm256_add_epi32(_mm256_slli_epi32(a.lo, 4), b), _mm256_add_epi32(_mm256_slli_epi32(a.hi, 4), b)};
 }

@@ -34,10 +34,10 @@ inline __m512i load_step(const unsigned char* group, int step) {
   return code;
 }
 
-template <Codes C>
+template <Codes C, int kCount = kSteps>
 inline void unpack(const unsigned char* group, unsigned char* to) {
 #pragma GCC unroll 8
-  for (int step = 0; step < kSteps; ++step) _mm512_storeu_si512(to + step * kStepBytes, (load_step<C, false>(group, step)));
+  for (int step = 0; step < kCount; ++step) _mm512_storeu_si512(to + step * kStepBytes, (load_step<C, false>(group, step)));
 }
 
 inline __m512i four(const signed char* x) {
@@ -105,11 +105,11 @@ inline void dot_words(const unsigned char* const* codes, const signed char* cons
 }
 #endif
 
-template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT>
+template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT, bool kOnto = false>
 inline void dot(const unsigned char* const* codes, const signed char* const* x, [[maybe_unused]] size_t plane, const int* const* start, I16 (*sums)[P]) {
   __m512i acc[NT][P];
   for (int t = 0; t < NT; ++t)
-    for (int p = 0; p < P; ++p) acc[t][p] = start ? _mm512_set1_epi32(*start[t]) : _mm512_setzero_si512();
+    for (int p = 0; p < P; ++p) acc[t][p] = kOnto ? sums[t][p].v : start ? _mm512_set1_epi32(*start[t]) : _mm512_setzero_si512();
   if constexpr (!kWide) {
     dot_bytes<C, kUnpacked, kFirst, kCount, P, NT>(codes, x, acc);
 #if GW_VNNI
@@ -132,3 +132,5 @@ inline void dot(const unsigned char* const* codes, const signed char* const* x, 
   for (int t = 0; t < NT; ++t)
     for (int p = 0; p < P; ++p) sums[t][p].v = acc[t][p];
 }
+
+inline I16 times16_plus(I16 a, int x) { return {_mm512_add_epi32(_mm512_slli_epi32(a.v, 4), _mm512_set1_epi32(x))}; }

@@ -25,21 +25,24 @@ inline int code_at(const unsigned char* group, int step, int cell) {
 
 // sums[t][p] = start[t] + sum over steps kFirst .. kFirst + kCount - 1 of codes[p] . x[t].  x[t]: of the group's first
 // column; kWide: int16, otherwise int8.  start: null means zero.
-template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT>
+// kOnto: added to what sums holds instead.
+template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT, bool kOnto = false>
 inline void dot(const unsigned char* const* codes, const signed char* const* x, size_t, const int* const* start, I16 (*sums)[P]) {
   for (int t = 0; t < NT; ++t)
     for (int p = 0; p < P; ++p)
       for (int i = 0; i < kRows; ++i) {
-        int total = start ? *start[t] : 0;
+        int total = kOnto ? sums[t][p].v[i] : start ? *start[t] : 0;
         for (int k = kFirst * kStep; k < (kFirst + kCount) * kStep; ++k)
           total += code_at<C, kUnpacked>(codes[p], k / kStep, i * kStep + k % kStep) * (kWide ? ((const short*)x[t])[k] : x[t][k]);
         sums[t][p].v[i] = total;
       }
 }
 
-// Writes the codes of a group one byte each, step by step.
-template <Codes C>
+inline I16 times16_plus(I16 a, int x) { for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] * 16 + x; return a; }
+
+// Writes the codes of a group, or of its first steps, one byte each, step by step.
+template <Codes C, int kCount = kSteps>
 inline void unpack(const unsigned char* group, unsigned char* to) {
-  for (int step = 0; step < kSteps; ++step)
+  for (int step = 0; step < kCount; ++step)
     for (int cell = 0; cell < kStepBytes; ++cell) to[step * kStepBytes + cell] = (unsigned char)code_at<C, false>(group, step, cell);
 }

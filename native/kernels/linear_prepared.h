@@ -120,7 +120,7 @@ inline void prepared_chunk(const Prepared& p, const Activations& x, int begin, i
 
 template <Codes C, Scales S, bool kWide>
 inline void many_tokens(const PackedView& w, int tile, int tiles, const Activations& x, int begin, int end, float* y, int64_t ld, uint8_t* scratch) {
-  constexpr int H = has_halves(S) ? 2 : 1, kZero = zero_point(C, S) + (C == Codes::s8 ? kShift : 0);
+  constexpr int H = has_halves(S) ? 2 : 1, kZero = zero_point(C, S) + (C == Codes::s8 || C == Codes::split ? kShift : 0);
   constexpr bool kMin = has_min(S);
   unsigned char* bytes = scratch;
   float* scale = (float*)(bytes + (size_t)kTiles * kPanel * kRows);
@@ -132,13 +132,15 @@ inline void many_tokens(const PackedView& w, int tile, int tiles, const Activati
   const int chunk = x.chunk ? begin / x.chunk : 0;
   for (int first = 0, panel = 0; first < x.groups; first += kPanelGroups, ++panel) {
     const int groups = x.groups - first < kPanelGroups ? x.groups - first : kPanelGroups;
-    Prepared p{{}, C == Codes::s8 ? code_bytes(C) : kGroup * kRows, groups, first, scale, minimum, start, offset, columns, running};
+    constexpr bool kInPlace = C == Codes::s8;   // codes of a split matrix are joined to s8 first
+    Prepared p{{}, kInPlace ? code_bytes(C) : kGroup * kRows, groups, first, scale, minimum, start, offset, columns, running};
     for (int q = 0; q < kTiles; ++q) {
       const unsigned char* from = w.tile(tile + (q < tiles ? q : 0));   // one tile alone is simply taken twice
       const unsigned char* codes = from + (size_t)first * code_bytes(C);
-      p.codes[q] = C == Codes::s8 ? codes : bytes + (size_t)q * kPanel * kRows;
+      p.codes[q] = kInPlace ? codes : bytes + (size_t)q * kPanel * kRows;
       for (int g = 0; g < groups; ++g) {
-        if constexpr (C != Codes::s8) unpack<C>(codes + (size_t)g * code_bytes(C), bytes + ((size_t)q * kPanel + g * kGroup) * kRows);
+        if constexpr (C == Codes::split) join(w, tile + (q < tiles ? q : 0), first + g, bytes + ((size_t)q * kPanel + g * kGroup) * kRows);
+        else if constexpr (!kInPlace) unpack<C>(codes + (size_t)g * code_bytes(C), bytes + ((size_t)q * kPanel + g * kGroup) * kRows);
         V16 s[2], m[2];
         load_scales<S>(w, from, first + g, s, m);
         for (int h = 0; h < H; ++h) {
@@ -148,7 +150,7 @@ inline void many_tokens(const PackedView& w, int tile, int tiles, const Activati
       }
       if constexpr (!kWide) {
         const int count = x.columns[chunk * x.panels() + panel], *column = x.column + (size_t)chunk * x.cols + (size_t)panel * kPanel;
-        for (int i = 0; i < count; ++i) store(columns + ((size_t)i * kTiles + q) * kRows, weight_column<C, S>(w, from, column[i]));
+        for (int i = 0; i < count; ++i) store(columns + ((size_t)i * kTiles + q) * kRows, weight_column<C, S>(w, tile + (q < tiles ? q : 0), column[i]));
       }
     }
     for (int t = 0; t < end - begin && (kZero || kMin); ++t) {
@@ -160,7 +162,7 @@ inline void many_tokens(const PackedView& w, int tile, int tiles, const Activati
         if constexpr (kMin) offset[(size_t)t * groups * H + i] = (float)sum * sx[i / H];
       }
     }
-    constexpr Codes kForm = C == Codes::s8 ? Codes::s8 : C;
+    constexpr Codes kForm = C == Codes::split ? Codes::s8 : C;
     prepared_chunk<kForm, H, kMin, kZero != 0, kWide>(p, x, begin, end, {w, tile, tiles, y, ld, first == 0, first + groups == x.groups});
   }
 }
@@ -181,7 +183,7 @@ inline void quantised_any(const PackedView& w, int tile, int tiles, const Activa
   if (w.codes == Codes::C && w.scales == Scales::S) return quantised_tiles<Codes::C, Scales::S, kWide>(w, tile, tiles, x, begin, end, y, ld, scratch);
   GW_CASE(u4, one) GW_CASE(u4, with_min) GW_CASE(u4, super)
   GW_CASE(u5, one) GW_CASE(u5, with_min) GW_CASE(u5, super)
-  GW_CASE(s8, one) GW_CASE(s8, halves) GW_CASE(s8, halves_min)
+  GW_CASE(s8, one) GW_CASE(s8, halves) GW_CASE(s8, halves_min) GW_CASE(split, one)
 #undef GW_CASE
 }
 

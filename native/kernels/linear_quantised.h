@@ -42,11 +42,21 @@ inline V16 column_codes(const unsigned char* group, int k) {
   return fma(set1(16.0f), cell_bits(group + 4 * kStepBytes, 8 * lane + step, 1), low);
 }
 
+inline void join(const PackedView& w, int tile, int g, unsigned char* to);   // head.h
+
 // Column k of a tile: sixteen weights as floats.
 template <Codes C, Scales S>
-inline V16 weight_column(const PackedView& w, const unsigned char* tile, int k) {
+inline V16 weight_column(const PackedView& w, int tile_index, int k) {
+  const unsigned char* tile = w.tile(tile_index);
   int g = k / kGroup, in_group = k % kGroup, h = has_halves(S) ? in_group / 16 : 0;
-  V16 code = column_codes<C>(tile + (size_t)g * code_bytes(C), in_group);
+  V16 code;
+  if constexpr (C == Codes::split) {
+    unsigned char joined[kGroup * kRows];
+    join(w, tile_index, g, joined);
+    code = column_codes<Codes::s8>(joined, in_group);
+  } else {
+    code = column_codes<C>(tile + (size_t)g * code_bytes(C), in_group);
+  }
   if constexpr (zero_point(C, S) != 0) code = sub(code, set1((float)zero_point(C, S)));
   V16 s[2], m[2];
   load_scales<S>(w, tile, g, s, m);
@@ -64,7 +74,7 @@ constexpr int kAhead = 2048;   // bytes the packed codes are asked for before th
 
 template <Codes C, Scales S, bool kWide>
 inline void one_token(const PackedView& w, int tile_index, const Activations& x, int token, float* y) {
-  constexpr int H = has_halves(S) ? 2 : 1, kZero = zero_point(C, S) + (C == Codes::s8 ? kShift : 0);
+  constexpr int H = has_halves(S) ? 2 : 1, kZero = zero_point(C, S) + (C == Codes::s8 || C == Codes::split ? kShift : 0);
   const unsigned char *tile = w.tile(tile_index), *codes = tile;
   const signed char* at = (const signed char*)x.codes + (size_t)token * x.row_bytes();
   const int *sums = x.sums + (size_t)token * x.groups * 2, *outlier_at = x.outlier_at + (size_t)token * x.outliers;
@@ -76,7 +86,14 @@ inline void one_token(const PackedView& w, int tile_index, const Activations& x,
     int zero_of[2] = {-kZero * (H == 2 ? sums[0] : sums[0] + sums[1]), -kZero * sums[1]};
     const int* start[2] = {zero_of, zero_of + 1};
     I16 dots[2][1];
-    dot<C, false, kWide, 0, kSteps / H, 1, 1>(&codes, &at, x.cols, kZero ? start : nullptr, dots);
+    if constexpr (C == Codes::split) {
+      unsigned char joined[kGroup * kRows];
+      const unsigned char* group = joined;
+      join(w, tile_index, g, joined);
+      dot<Codes::s8, false, kWide, 0, kSteps, 1, 1>(&group, &at, x.cols, kZero ? start : nullptr, dots);
+    } else {
+      dot<C, false, kWide, 0, kSteps / H, 1, 1>(&codes, &at, x.cols, kZero ? start : nullptr, dots);
+    }
     if constexpr (H == 2) dot<C, false, kWide, kSteps / 2, kSteps / 2, 1, 1>(&codes, &at, x.cols, kZero ? start + 1 : nullptr, dots + 1);
     V16 s[2], m[2];
     load_scales<S>(w, tile, g, s, m);
@@ -87,7 +104,7 @@ inline void one_token(const PackedView& w, int tile_index, const Activations& x,
     if constexpr (!kWide)
       if ((g + 1) % kPanelGroups == 0 || g + 1 == x.groups)
         for (; next < x.outliers && outlier_at[next] < (g + 1) * kGroup; ++next)
-          acc = fma(weight_column<C, S>(w, tile, outlier_at[next]), set1(outlier[next]), acc);
+          acc = fma(weight_column<C, S>(w, tile_index, outlier_at[next]), set1(outlier[next]), acc);
   }
   store_rows(w, tile_index, y, acc);
 }

@@ -17,7 +17,9 @@ def _gemma3(checkpoint: Checkpoint, precision: Precision, store: Store | None = 
     read = gemma3.Config.from_gguf if checkpoint.kind == "gguf" else gemma3.Config.from_hf
     config = read(checkpoint.config)
     rows = gemma3.weights(config)
-    load = Loader(checkpoint, rows, precision=precision, wide=gemma3.WIDE, ignore=gemma3.VISION, store=store)
+    load = Loader(
+        checkpoint, rows, precision=precision, wide=gemma3.WIDE, heads=gemma3.HEADS, ignore=gemma3.VISION, store=store
+    )
     return Gemma3(config, load)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from gemwright.models.weights import Loader
 from gemwright.step import F32, I32, Step
 from gemwright.weights import Weight
 
-__all__ = ["VISION", "WIDE", "Config", "Gemma3", "weights"]
+__all__ = ["HEADS", "VISION", "WIDE", "Config", "Gemma3", "weights"]
 
 VISION = ("vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector.")
 """What multimodal checkpoints hold beside the text model."""
@@ -28,6 +29,9 @@ VISION = ("vision_tower.", "multi_modal_projector.", "model.vision_tower.", "mod
 WIDE = ("embed",)
 """Matrices whose inputs need int16: int8 there, even with outliers kept, costs half of all the accuracy lost
 (docs/decisions/activation-precision.md)."""
+
+HEADS = MappingProxyType({"embed": "final_norm"})
+"""The embedding is the output head too, and the final norm tells which of its columns weigh most."""
 
 
 def weights(c: Config) -> tuple[Weight, ...]:
@@ -156,6 +160,8 @@ class Gemma3:
 
         Of equal ones the lowest id first. A row with a NaN or an infinity gives NaN.
         """
+        if self.embed.is_split:
+            return ops.largest(hidden, self.embed, k, below)
         ids, values = np.zeros((len(hidden), k), np.int32), np.full((len(hidden), k), np.nan, np.float32)
         for i, row in enumerate(self.logits(hidden)[:, :below]):
             if np.isfinite(row).all():

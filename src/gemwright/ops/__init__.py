@@ -8,7 +8,17 @@ tokens are grouped into calls, how many threads run and which CPU target is used
 
 from __future__ import annotations
 
-from gemwright.ops.matrix import LAYOUT_VERSION, Matrix, checksum, embed, linear, linear_geglu, packed_bytes
+from gemwright.ops.matrix import (
+    LAYOUT_VERSION,
+    Q8_0_SPLIT,
+    Matrix,
+    checksum,
+    embed,
+    largest,
+    linear,
+    linear_geglu,
+    packed_bytes,
+)
 from gemwright.ops.paged import PAGE_TOKENS, KVFormat, PagedLayer, attend, cache_write, page_bytes
 from gemwright.ops.rows import (
     add,
@@ -28,6 +38,7 @@ from gemwright.ops.runtime import active_target, configure, set_threads, targets
 __all__ = [
     "LAYOUT_VERSION",
     "PAGE_TOKENS",
+    "Q8_0_SPLIT",
     "KVFormat",
     "Matrix",
     "PagedLayer",
@@ -41,6 +52,7 @@ __all__ = [
     "configure",
     "embed",
     "geglu_mul",
+    "largest",
     "linear",
     "linear_geglu",
     "log_sum_exp",

@@ -13,6 +13,10 @@ from gemwright.step import F32, I32
 Bytes = npt.NDArray[np.uint8]
 LAYOUT_VERSION = _native.LAYOUT_VERSION
 """Of packed bytes: those of another version mean something else."""
+Q8_0_SPLIT = 1008
+"""Type of a Q8_0 tensor packed as a split matrix, for `largest`; a number of our own, beside ggml's."""
+GROUP_COLUMNS = 32
+EXACT_COLUMNS = 8  # of each group, as in native/core/packed.h
 TILE_ROWS = 16
 SLAB_BYTES = 16 << 20  # packed at a time
 
@@ -34,15 +38,21 @@ class Matrix:
         cols: int,
         *,
         wide: bool,
+        weigh: F32 | None = None,
         done_with: Callable[[Bytes], None] | None = None,
     ) -> None:
         """data: uint8[bytes], rows of ggml type `tensor_type` without padding. Raises ValueError when it cannot fit.
+
+        weigh: float32[cols], of a split matrix: about how large the columns of its inputs are. It decides how fast
+        `largest` is, and nothing else.
 
         done_with: is given each part of `data` that has been packed, so that a mapped file need not stay in memory
         beside its packed copy.
         """
         self._packed = _native.Packed(tensor_type, rows, cols)
         self.wide = wide
+        if tensor_type == Q8_0_SPLIT and weigh is not None:
+            self._packed.choose(_largest_of_each_group(weigh))
         row_bytes = self._packed.row_bytes
         if data.size != rows * row_bytes:
             raise ValueError(f"{data.size} bytes are not of the size that {rows} rows of {row_bytes} bytes need")
@@ -69,6 +79,11 @@ class Matrix:
     def packed(self) -> Bytes:
         """uint8[nbytes], read-only: its tiles, as `over` takes them."""
         return self._packed.data
+
+    @property
+    def is_split(self) -> bool:
+        """Whether `largest` takes it."""
+        return self._packed.is_split
 
     @property
     def rows(self) -> int:
@@ -116,6 +131,22 @@ def linear_geglu(x: F32, gate: Matrix, up: Matrix) -> F32:
     return _native.linear_geglu(x, gate._packed, up._packed, gate.wide)
 
 
+def largest(x: F32, table: Matrix, k: int, below: int) -> tuple[I32, F32]:
+    """The k largest of each row of x @ table.T, of its columns < below: (int32[T, k], float32[T, k]).
+
+    Largest first, the lowest index first among equals, bit for bit what `linear` gives with `wide`. A row whose
+    products are not all finite gives NaN. table: a split matrix. 1 ≤ k ≤ below ≤ rows.
+    """
+    return _native.largest(x, table._packed, k, below)
+
+
 def embed(table: Matrix, tokens: I32, factor: float) -> F32:
     """Rows of `table` times `factor`: float32[T, D]. tokens: int32[T]. Raises ValueError outside the table."""
     return _native.embed(table._packed, tokens, factor)
+
+
+def _largest_of_each_group(weigh: F32) -> I32:
+    """The EXACT_COLUMNS columns of largest magnitude of each group, ascending."""
+    groups = np.abs(weigh).reshape(-1, GROUP_COLUMNS)
+    within = np.sort(np.argsort(-groups, axis=1, kind="stable")[:, :EXACT_COLUMNS], axis=1)
+    return np.ascontiguousarray(within + np.arange(0, weigh.size, GROUP_COLUMNS)[:, None], np.int32).ravel()

@@ -1,0 +1,134 @@
+// Products with split matrices: a first look at half of each weight, and the exact product of single rows.
+// What they are for, and why the result is certain: core/head.cpp.
+
+// out[t, row] is nearly W[row] . x[t], x rounded to bytes: exact columns are exact, of the others the low half counts as 8.
+// Integer sum of a group: 16 high . x + low . x over the exact columns + start.
+template <int P, int NT>
+inline void head_groups(const unsigned char* const* codes, size_t group_bytes, const unsigned char* const* exact, size_t exact_bytes,
+                        const float* scale, const HeadQuery& q, int token, V16 (*acc)[P]) {
+  const signed char *x[NT], *kept[NT];
+  for (int t = 0; t < NT; ++t) {
+    x[t] = (const signed char*)q.high + (size_t)(token + t) * q.cols;
+    kept[t] = (const signed char*)q.exact + (size_t)(token + t) * q.groups * kExact;
+    for (int p = 0; p < P; ++p) acc[t][p] = zero();
+  }
+  const unsigned char *code[P], *low[P];
+  for (int p = 0; p < P; ++p) { code[p] = codes[p]; low[p] = exact[p]; }
+  constexpr bool kUnpacked = NT > 1 || P > 1;
+  for (int g = 0; g < q.groups; ++g) {
+    I16 dots[NT][P];
+    if constexpr (!kUnpacked)
+      for (int line = 0; line < 320; line += 64) __builtin_prefetch(code[0] + kAhead + line);
+    dot<Codes::u4, kUnpacked, false, 0, kSteps, P, NT>(code, x, 0, nullptr, dots);
+    for (int t = 0; t < NT; ++t)
+      for (int p = 0; p < P; ++p) dots[t][p] = times16_plus(dots[t][p], q.start[(size_t)(token + t) * q.groups + g]);
+    dot<Codes::u4, kUnpacked, false, 0, kExact / kStep, P, NT, true>(low, kept, 0, nullptr, dots);
+    for (int t = 0; t < NT; ++t) {
+      V16 sx = set1(q.scale[(size_t)(token + t) * q.groups + g]);
+      for (int p = 0; p < P; ++p) acc[t][p] = fma(to_float(dots[t][p]), mul(load(scale + ((size_t)g * P + p) * kRows), sx), acc[t][p]);
+      x[t] += kGroup;
+      kept[t] += kExact;
+    }
+    for (int p = 0; p < P; ++p) { code[p] += group_bytes; low[p] += exact_bytes; }
+  }
+}
+
+template <int NT>
+inline void head_tokens(const unsigned char* const* codes, const unsigned char* const* exact, const float* scale, const HeadQuery& q, int token, int tiles, float* out, int64_t ld) {
+  V16 acc[NT][kTiles];
+  head_groups<kTiles, NT>(codes, (size_t)kGroup * kRows, exact, (size_t)kExact * kRows, scale, q, token, acc);
+  for (int t = 0; t < NT; ++t)
+    for (int p = 0; p < tiles; ++p) store(out + (token + t) * ld + p * kRows, acc[t][p]);
+}
+
+// Tiles first_tile .. + tiles, at most two; out: [tokens, ld], whole tiles.  scratch: head_scratch(cols) bytes.
+void head_scan(const PackedView& w, int first_tile, int tiles, const HeadQuery& q, float* out, int64_t ld, uint8_t* scratch) {
+  float* scale = (float*)scratch;
+  if (q.tokens == 1) {
+    for (int p = 0; p < tiles; ++p) {
+      const unsigned char *tile = w.tile(first_tile + p), *exact = tile + w.exact_at;
+      for (int g = 0; g < q.groups; ++g) store(scale + g * kRows, from_f16((const unsigned short*)(tile + w.scales_at) + g * kRows));
+      V16 acc[1][1];
+      head_groups<1, 1>(&tile, code_bytes(Codes::split), &exact, kExactBytes, scale, q, 0, acc);
+      store(out + p * kRows, acc[0][0]);
+    }
+    return;
+  }
+  unsigned char* bytes = scratch + (size_t)q.groups * kTiles * kRows * 4;
+  for (int first = 0; first < tiles; first += kTiles) {
+    const unsigned char *codes[kTiles], *exact[kTiles];
+    for (int p = 0; p < kTiles; ++p) {
+      const unsigned char* tile = w.tile(first_tile + first + (first + p < tiles ? p : 0));
+      unsigned char *to = bytes + (size_t)p * q.cols * kRows, *kept = bytes + (size_t)kTiles * q.cols * kRows + (size_t)p * q.groups * kExact * kRows;
+      for (int g = 0; g < q.groups; ++g) {
+        unpack<Codes::u4>(tile + (size_t)g * code_bytes(Codes::split), to + (size_t)g * kGroup * kRows);
+        unpack<Codes::u4, kExact / kStep>(tile + w.exact_at + (size_t)g * kExactBytes, kept + (size_t)g * kExact * kRows);
+        store(scale + ((size_t)g * kTiles + p) * kRows, from_f16((const unsigned short*)(tile + w.scales_at) + g * kRows));
+      }
+      codes[p] = to;
+      exact[p] = kept;
+    }
+    constexpr int kMost = kTokens;
+    const int blocks = (q.tokens + kMost - 1) / kMost, left = tiles - first < kTiles ? tiles - first : kTiles;
+    for (int b = 0, t = 0; b < blocks; ++b) {
+      int n = (q.tokens - t) / (blocks - b);
+#define GW_TOKENS(N) case N: if constexpr (N <= kMost) head_tokens<N>(codes, exact, scale, q, t, left, out + first * kRows, ld); break;
+      switch (n) { GW_TOKENS(1) GW_TOKENS(2) GW_TOKENS(3) GW_TOKENS(4) GW_TOKENS(5) GW_TOKENS(6) }
+#undef GW_TOKENS
+      t += n;
+    }
+  }
+}
+
+inline float row_scale(const PackedView& w, int row, int g) {
+  return f16_to_f32(((const unsigned short*)(w.tile(row / kRows) + w.scales_at))[g * kRows + row % kRows]);
+}
+
+// What the low halves of the columns that are not exact add to head_scan's result for one row and token.
+float head_refine(const PackedView& w, int row, const HeadQuery& q, int token) {
+  const unsigned char* low = w.low(row);
+  const signed char* x = (const signed char*)q.rest + (size_t)token * q.cols;
+  float total = 0.0f;
+  for (int g = 0; g < q.groups; ++g, low += kGroup / 2, x += kGroup) {
+    int sum = 0;
+    for (int i = 0; i < kGroup / 2; ++i) sum += ((low[i] & 15) - 8) * x[i] + ((low[i] >> 4) - 8) * x[i + kGroup / 2];
+    total = fma_scalar(row_scale(w, row, g) * q.scale[(size_t)token * q.groups + g], (float)sum, total);
+  }
+  return total;
+}
+
+// W[row] . x[token], bit for bit what linear_quantised computes: the same integers and the same order of floats.
+float head_exact(const PackedView& w, int row, const HeadQuery& q, int token) {
+  const unsigned char *low = w.low(row), *tile = w.tile(row / kRows) + row % kRows * kStep;
+  const short* x = q.code + (size_t)token * q.cols;
+  float total = 0.0f;
+  for (int g = 0; g < q.groups; ++g, low += kGroup / 2, x += kGroup, tile += code_bytes(Codes::split)) {
+    int sum = 0;
+    for (int pair = 0; pair < kSteps / 2; ++pair)
+      for (int k = 0; k < kStep; ++k) {
+        int high = tile[pair * kStepBytes + k], column = 2 * pair * kStep + k, next = column + kStep;
+        int first = column < kGroup / 2 ? low[column] & 15 : low[column - kGroup / 2] >> 4;
+        int second = next < kGroup / 2 ? low[next] & 15 : low[next - kGroup / 2] >> 4;
+        sum += ((high & 15) * 16 + first - 128) * x[column] + ((high >> 4) * 16 + second - 128) * x[next];
+      }
+    total = fma_scalar((float)sum, row_scale(w, row, g) * q.wide_scale[(size_t)token * q.groups + g], total);
+  }
+  return total;
+}
+
+// Codes of 8 bits of a group of a split tile, as a group of s8: where all products are wanted.
+inline void join(const PackedView& w, int tile_index, int g, unsigned char* to) {
+  const unsigned char* high = w.tile(tile_index) + (size_t)g * code_bytes(Codes::split);
+  unsigned low[4][kRows], both[kRows], code[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    unsigned four[4];
+    __builtin_memcpy(four, w.low(tile_index * kRows + r) + g * (kGroup / 2), 16);
+    for (int i = 0; i < 4; ++i) low[i][r] = four[i];
+  }
+  for (int step = 0; step < kSteps; ++step) {
+    const int up = step % 2 ? 0 : 4, down = step / 4 * 4;
+    __builtin_memcpy(both, high + step / 2 * kStepBytes, kStepBytes);
+    for (int r = 0; r < kRows; ++r) code[r] = ((both[r] << up & 0xf0f0f0f0u) | (low[step % 4][r] >> down & 0x0f0f0f0fu)) ^ 0x80808080u;
+    __builtin_memcpy(to + step * kStepBytes, code, kStepBytes);
+  }
+}
