@@ -37,7 +37,7 @@ struct Query {
   std::vector<int16_t> code;
   std::vector<int8_t> high, exact, rest;
   std::vector<float> wide_scale, scale;
-  std::vector<int32_t> start;
+  std::vector<int32_t> start, rest_start;
   std::vector<double> rest_norm, slack;   // per token: |h_rest|; what a row of norm 1 may be off beside its bound
   std::vector<bool> good;                 // per token: finite
   HeadQuery view;
@@ -56,6 +56,7 @@ Query query_of(const Kernels& run, const float* x, int tokens, const PackedView&
   q.wide_scale.resize((size_t)tokens * groups);
   q.scale.resize((size_t)tokens * groups);
   q.start.resize((size_t)tokens * groups);
+  q.rest_start.resize((size_t)tokens * groups);
   a.tokens = 1, a.cols = cols, a.groups = groups, a.wide = true, a.codes = bytes.data(), a.sums = sums.data();
   uint8_t* scratch = (uint8_t*)thread_scratch(515, quantise_scratch(cols));
   for (int t = 0; t < tokens; ++t) {
@@ -85,6 +86,7 @@ Query query_of(const Kernels& run, const float* x, int tokens, const PackedView&
       for (int k = g * kGroup; k < (g + 1) * kGroup; ++k) group_rest += 65536.0 * rest[k] * rest[k];
       q.scale[(size_t)t * groups + g] = 256.0f * a.scale[g];
       q.start[(size_t)t * groups + g] = -120 * sum - 8 * exact_sum;
+      q.rest_start[(size_t)t * groups + g] = -8 * (sum - exact_sum);
       rest_square += scale * scale * group_rest;
       off_square += scale * scale * group_off;
       square += scale * scale * group_square;
@@ -94,7 +96,7 @@ Query query_of(const Kernels& run, const float* x, int tokens, const PackedView&
     // Sums of a few dozen float terms, each off by 2^-24 of at most |w| |x| in all: 1e-5 is ten times that.
     q.slack.push_back(std::sqrt(off_square) * (1 + 1e-6) + 1e-5 * std::sqrt(square));
   }
-  q.view = {tokens, cols, groups, q.code.data(), q.wide_scale.data(), q.high.data(), q.exact.data(), q.rest.data(), q.scale.data(), q.start.data()};
+  q.view = {tokens, cols, groups, q.code.data(), q.wide_scale.data(), q.high.data(), q.exact.data(), q.rest.data(), q.scale.data(), q.start.data(), q.rest_start.data()};
   return q;
 }
 

@@ -37,6 +37,7 @@ struct HeadQuery {
   const int8_t* rest;        // [tokens, cols]: those of the others, the exact ones 0
   const float* scale;        // [tokens, groups], of the bytes
   const int32_t* start;      // [tokens, groups]: -120 sum(high) - 8 sum(exact)
+  const int32_t* rest_start; // [tokens, groups]: -8 sum(rest)
 };
 
 // How keys and values are kept. i8 has a scale per token and head.

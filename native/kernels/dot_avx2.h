@@ -134,3 +134,29 @@ inline I16 times16_plus(I16 a, int x) {
   const __m256i b = _mm256_set1_epi32(x);
   return {_mm256_add_epi32(_mm256_slli_epi32(a.lo, 4), b), _mm256_add_epi32(_mm256_slli_epi32(a.hi, 4), b)};
 }
+
+// Sixteen bytes of low halves (columns i and 16 + i of a group) times 32 activations.
+inline int dot_halves(const unsigned char* low, const signed char* x) {
+  __m128i bytes = _mm_loadu_si128((const __m128i*)low);
+  __m256i half = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), _mm256_set1_epi8(15));
+  __m256i four = _mm256_madd_epi16(_mm256_maddubs_epi16(half, load256(x)), _mm256_set1_epi16(1));
+  __m128i two = _mm_add_epi32(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+  two = _mm_add_epi32(two, _mm_shuffle_epi32(two, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+
+// High halves of a group (as u4) and low ones (16 bytes of each of sixteen rows, `stride` apart) to signed codes.
+inline void join_halves(const unsigned char* high, const unsigned char* low, size_t stride, unsigned char* to) {
+  unsigned lows[4][kRows], both[kRows], code[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    unsigned four[4];
+    __builtin_memcpy(four, low + r * stride, 16);
+    for (int i = 0; i < 4; ++i) lows[i][r] = four[i];
+  }
+  for (int step = 0; step < kSteps; ++step) {
+    const int up = step % 2 ? 0 : 4, down = step / 4 * 4;
+    __builtin_memcpy(both, high + step / 2 * kStepBytes, kStepBytes);
+    for (int r = 0; r < kRows; ++r) code[r] = ((both[r] << up & 0xf0f0f0f0u) | (lows[step % 4][r] >> down & 0x0f0f0f0fu)) ^ 0x80808080u;
+    __builtin_memcpy(to + step * kStepBytes, code, kStepBytes);
+  }
+}

@@ -134,3 +134,40 @@ inline void dot(const unsigned char* const* codes, const signed char* const* x, 
 }
 
 inline I16 times16_plus(I16 a, int x) { return {_mm512_add_epi32(_mm512_slli_epi32(a.v, 4), _mm512_set1_epi32(x))}; }
+
+// Sixteen bytes of low halves (columns i and 16 + i of a group) times 32 activations.
+inline int dot_halves(const unsigned char* low, const signed char* x) {
+  __m128i bytes = _mm_loadu_si128((const __m128i*)low);
+  __m256i half = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), _mm256_set1_epi8(15));
+  __m256i xs = _mm256_loadu_si256((const __m256i*)x);
+#if GW_VNNI
+  __m256i four = _mm256_dpbusd_epi32(_mm256_setzero_si256(), half, xs);
+#else
+  __m256i four = _mm256_madd_epi16(_mm256_maddubs_epi16(half, xs), _mm256_set1_epi16(1));
+#endif
+  __m128i two = _mm_add_epi32(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+  two = _mm_add_epi32(two, _mm_shuffle_epi32(two, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+
+inline __m512i four_rows(const unsigned char* low, size_t stride) {   // one row in each quarter
+  __m512i z = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i*)low));
+  z = _mm512_inserti32x4(z, _mm_loadu_si128((const __m128i*)(low + 4 * stride)), 1);
+  z = _mm512_inserti32x4(z, _mm_loadu_si128((const __m128i*)(low + 8 * stride)), 2);
+  return _mm512_inserti32x4(z, _mm_loadu_si128((const __m128i*)(low + 12 * stride)), 3);
+}
+
+// High halves of a group (as u4) and low ones (16 bytes of each of sixteen rows, `stride` apart) to signed codes.
+inline void join_halves(const unsigned char* high, const unsigned char* low, size_t stride, unsigned char* to) {
+  __m512i a = four_rows(low, stride), b = four_rows(low + stride, stride), c = four_rows(low + 2 * stride, stride), d = four_rows(low + 3 * stride, stride);
+  __m512i ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d), ab2 = _mm512_unpackhi_epi32(a, b), cd2 = _mm512_unpackhi_epi32(c, d);
+  const __m512i lows[4] = {_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd), _mm512_unpacklo_epi64(ab2, cd2), _mm512_unpackhi_epi64(ab2, cd2)};
+  const __m512i top = _mm512_set1_epi8((char)0xf0), bottom = _mm512_set1_epi8(15), sign = _mm512_set1_epi8((char)0x80);
+#pragma GCC unroll 8
+  for (int step = 0; step < kSteps; ++step) {
+    __m512i both = _mm512_loadu_si512(high + step / 2 * kStepBytes), four = lows[step % 4];
+    both = _mm512_and_si512(step % 2 ? both : _mm512_slli_epi16(both, 4), top);
+    four = _mm512_and_si512(step / 4 ? _mm512_srli_epi16(four, 4) : four, bottom);
+    _mm512_storeu_si512(to + step * kStepBytes, _mm512_xor_si512(_mm512_or_si512(both, four), sign));
+  }
+}

@@ -18,7 +18,7 @@ inline void head_groups(const unsigned char* const* codes, size_t group_bytes, c
   for (int g = 0; g < q.groups; ++g) {
     I16 dots[NT][P];
     if constexpr (!kUnpacked)
-      for (int line = 0; line < 320; line += 64) __builtin_prefetch(code[0] + kAhead + line);
+      ask_for<kGroup * kRows / 2>(code[0]), ask_for<kExactBytes>(low[0]);
     dot<Codes::u4, kUnpacked, false, 0, kSteps, P, NT>(code, x, 0, nullptr, dots);
     for (int t = 0; t < NT; ++t)
       for (int p = 0; p < P; ++p) dots[t][p] = times16_plus(dots[t][p], q.start[(size_t)(token + t) * q.groups + g]);
@@ -81,19 +81,17 @@ void head_scan(const PackedView& w, int first_tile, int tiles, const HeadQuery& 
 }
 
 inline float row_scale(const PackedView& w, int row, int g) {
-  return f16_to_f32(((const unsigned short*)(w.tile(row / kRows) + w.scales_at))[g * kRows + row % kRows]);
+  return half_to_float((const unsigned short*)(w.tile(row / kRows) + w.scales_at) + g * kRows + row % kRows);
 }
 
 // What the low halves of the columns that are not exact add to head_scan's result for one row and token.
 float head_refine(const PackedView& w, int row, const HeadQuery& q, int token) {
   const unsigned char* low = w.low(row);
   const signed char* x = (const signed char*)q.rest + (size_t)token * q.cols;
+  const int* start = q.rest_start + (size_t)token * q.groups;
   float total = 0.0f;
-  for (int g = 0; g < q.groups; ++g, low += kGroup / 2, x += kGroup) {
-    int sum = 0;
-    for (int i = 0; i < kGroup / 2; ++i) sum += ((low[i] & 15) - 8) * x[i] + ((low[i] >> 4) - 8) * x[i + kGroup / 2];
-    total = fma_scalar(row_scale(w, row, g) * q.scale[(size_t)token * q.groups + g], (float)sum, total);
-  }
+  for (int g = 0; g < q.groups; ++g, low += kGroup / 2, x += kGroup)
+    total = fma_scalar(row_scale(w, row, g) * q.scale[(size_t)token * q.groups + g], (float)(dot_halves(low, x) + start[g]), total);
   return total;
 }
 
@@ -118,17 +116,5 @@ float head_exact(const PackedView& w, int row, const HeadQuery& q, int token) {
 
 // Codes of 8 bits of a group of a split tile, as a group of s8: where all products are wanted.
 inline void join(const PackedView& w, int tile_index, int g, unsigned char* to) {
-  const unsigned char* high = w.tile(tile_index) + (size_t)g * code_bytes(Codes::split);
-  unsigned low[4][kRows], both[kRows], code[kRows];
-  for (int r = 0; r < kRows; ++r) {
-    unsigned four[4];
-    __builtin_memcpy(four, w.low(tile_index * kRows + r) + g * (kGroup / 2), 16);
-    for (int i = 0; i < 4; ++i) low[i][r] = four[i];
-  }
-  for (int step = 0; step < kSteps; ++step) {
-    const int up = step % 2 ? 0 : 4, down = step / 4 * 4;
-    __builtin_memcpy(both, high + step / 2 * kStepBytes, kStepBytes);
-    for (int r = 0; r < kRows; ++r) code[r] = ((both[r] << up & 0xf0f0f0f0u) | (low[step % 4][r] >> down & 0x0f0f0f0fu)) ^ 0x80808080u;
-    __builtin_memcpy(to + step * kStepBytes, code, kStepBytes);
-  }
+  join_halves(w.tile(tile_index) + (size_t)g * code_bytes(Codes::split), w.low(tile_index * kRows) + g * (kGroup / 2), (size_t)w.cols / 2, to);
 }

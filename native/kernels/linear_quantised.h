@@ -70,7 +70,13 @@ inline void store_rows(const PackedView& w, int tile, float* to, V16 sum) {
   else store_n(to + (size_t)tile * kRows, sum, left);
 }
 
-constexpr int kAhead = 2048;   // bytes the packed codes are asked for before they are used: more than one page of lines
+// Asks memory for what comes kAhead bytes after `at`. Prefetchers of the hardware stop at the end of a page of 4 KiB,
+// and mapped files have no larger ones.
+constexpr int kAhead = 8192;
+template <int kBytes>
+inline void ask_for(const unsigned char* at) {
+  for (int line = 0; line < kBytes; line += 64) __builtin_prefetch(at + kAhead + line);
+}
 
 template <Codes C, Scales S, bool kWide>
 inline void one_token(const PackedView& w, int tile_index, const Activations& x, int token, float* y) {
@@ -82,7 +88,7 @@ inline void one_token(const PackedView& w, int tile_index, const Activations& x,
   V16 acc = zero();
   int next = 0;
   for (int g = 0; g < x.groups; ++g, codes += code_bytes(C), at += kGroup * (kWide && !kPlanes ? 2 : 1), sums += 2) {
-    for (int line = 0; line < code_bytes(C); line += 64) __builtin_prefetch(codes + kAhead + line);
+    ask_for<code_bytes(C)>(codes);
     int zero_of[2] = {-kZero * (H == 2 ? sums[0] : sums[0] + sums[1]), -kZero * sums[1]};
     const int* start[2] = {zero_of, zero_of + 1};
     I16 dots[2][1];

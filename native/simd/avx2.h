@@ -70,6 +70,7 @@ inline unsigned greater(V16 a, V16 b) {
 inline V16 from_f16(const unsigned short* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)), _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(p + 8)))};
 }
+inline float half_to_float(const unsigned short* p) { return _cvtsh_ss(*p); }
 inline void store_f16(unsigned short* p, V16 a) {
   _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(a.lo, _MM_FROUND_TO_NEAREST_INT));
   _mm_storeu_si128((__m128i*)(p + 8), _mm256_cvtps_ph(a.hi, _MM_FROUND_TO_NEAREST_INT));

@@ -48,6 +48,7 @@ inline V16 zero_lanes(V16 a, unsigned mask) { return {_mm512_maskz_mov_ps((__mma
 inline unsigned greater(V16 a, V16 b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ); }
 
 inline V16 from_f16(const unsigned short* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p))}; }
+inline float half_to_float(const unsigned short* p) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(*p))); }
 inline void store_f16(unsigned short* p, V16 a) { _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT)); }
 inline V16 from_bf16(const unsigned short* p) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16))};

@@ -51,6 +51,7 @@ inline unsigned greater(V16 a, V16 b) {
 }
 
 inline V16 from_f16(const unsigned short* p) { V16 r; for (int i = 0; i < 16; ++i) r.v[i] = f16_to_f32(p[i]); return r; }
+inline float half_to_float(const unsigned short* p) { return f16_to_f32(*p); }
 inline void store_f16(unsigned short* p, V16 a) { for (int i = 0; i < 16; ++i) p[i] = f32_to_f16(a.v[i]); }
 inline V16 from_bf16(const unsigned short* p) {
   V16 r;
