@@ -112,14 +112,11 @@ void scan(const Kernels& run, const PackedView& w, const Query& q, int below, co
   parallel_for(to.units, std::clamp(to.units / (threads() * 16), 1, 64), [&](int begin, int end, int thread) {
     uint8_t* scratch = (uint8_t*)thread_scratch(thread, head_scratch(w.cols));
     for (int unit = begin; unit < end; ++unit) {
-      int tile = unit * kUnitTiles, count = std::min(kUnitRows, below - unit * kUnitRows);
-      run.head_scan(w, tile, std::min(kUnitTiles, w.tiles() - tile), q.view, to.near + (size_t)unit * kUnitRows, to.rows, scratch);
-      for (int t = 0; t < tokens; ++t) {
-        const float* row = to.near + (size_t)t * to.rows + unit * kUnitRows;
-        float best = row[0];
-        for (int i = 1; i < count; ++i) best = row[i] > best ? row[i] : best;
-        to.best[(size_t)t * to.units + unit] = best;
-      }
+      int tile = unit * kUnitTiles, count = below - unit * kUnitRows;
+      float *near = to.near + (size_t)unit * kUnitRows, *best = to.best + unit;
+      run.head_scan(w, tile, std::min(kUnitTiles, w.tiles() - tile), q.view, near, to.rows, best, to.units, scratch);
+      if (count < kUnitRows)   // the last one: only rows below `below` count
+        for (int t = 0; t < tokens; ++t) best[(size_t)t * to.units] = *std::max_element(near + (size_t)t * to.rows, near + (size_t)t * to.rows + count);
     }
   });
 }
@@ -142,6 +139,34 @@ std::vector<Found> seeds(const Kernels& run, const PackedView& w, const Query& q
   return all;
 }
 
+// Whether looking again at the rows that may reach their limits costs more than all products, by one unit in sixteen.
+// A second look takes about 60 ns a row, all products of n tokens about 16 + 3 n ns a row (two Zen 5 threads).
+bool too_many(const PackedView& w, const Query& q, const std::vector<float>& limit, const Scan& s) {
+  int64_t rows = 0;
+  const int tokens = q.view.tokens;
+  for (int t = 0; t < tokens; ++t)
+    for (int unit = 0; unit < s.units; unit += 16)
+      for (int i = 0; i < kUnitRows; ++i) {
+        int row = unit * kUnitRows + i;
+        rows += row < w.rows && s.near[(size_t)t * s.rows + row] + w.bounds()[row] * (float)q.rest_norm[t] >= limit[t];
+      }
+  return rows * 16 * 60 > (int64_t)s.rows * (16 + 3 * tokens);
+}
+
+void by_full_product(const Kernels& run, const float* x, int tokens, const PackedView& w, int k, int below, int* at, float* value) {
+  std::vector<float> all((size_t)tokens * w.rows);
+  linear(x, tokens, w.cols, {&w}, true, {all.data()});
+  parallel_for(tokens, 1, [&](int begin, int end, int) {
+    for (int t = begin; t < end; ++t) {
+      const float* row = all.data() + (size_t)t * w.rows;
+      run.top_k(row, below, k, value + (size_t)t * k, at + (size_t)t * k);
+      if (run.argmax(row, below) >= 0) continue;
+      std::fill(value + (size_t)t * k, value + (size_t)(t + 1) * k, std::numeric_limits<float>::quiet_NaN());   // something is not finite
+      std::fill(at + (size_t)t * k, at + (size_t)(t + 1) * k, 0);
+    }
+  });
+}
+
 constexpr int kMostTokens = 32;   // at once: the products of their scan are 1 MB each for Gemma's vocabulary
 
 void largest_of_few(const Kernels& run, const float* x, int tokens, const PackedView& w, int k, int below, int* at, float* value) {
@@ -162,6 +187,8 @@ void largest_of_few(const Kernels& run, const float* x, int tokens, const Packed
       limit[t] = found[t][k - 1].value;
     }
   });
+
+  if (too_many(w, q, limit, s)) return by_full_product(run, x, tokens, w, k, below, at, value);
 
   const double norm = *std::max_element(w.tile_norms(), w.tile_norms() + w.tiles());
   constexpr int kPieces = 16;   // of the units, for each token

@@ -86,7 +86,7 @@ struct Kernels {
   // y[t, rows of the tiles] = W . x[t] for tokens begin..end of one chunk.  y: [tokens, ld].
   // scratch: linear_scratch(end - begin) bytes, aligned to 64.
   void (*linear_quantised)(const PackedView& w, int first_tile, int tiles, const Activations& x, int begin, int end, float* y, int64_t ld, uint8_t* scratch);
-  void (*head_scan)(const PackedView& w, int first_tile, int tiles, const HeadQuery& q, float* out, int64_t ld, uint8_t* scratch);
+  void (*head_scan)(const PackedView& w, int first_tile, int tiles, const HeadQuery& q, float* near, int64_t near_ld, float* best, int64_t best_ld, uint8_t* scratch);
   float (*head_refine)(const PackedView& w, int row, const HeadQuery& q, int token);
   float (*head_exact)(const PackedView& w, int row, const HeadQuery& q, int token);
   void (*linear_float)(const PackedView& w, int tile, const float* x, int begin, int end, float* y, int64_t ld);

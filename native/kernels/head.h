@@ -33,24 +33,46 @@ inline void head_groups(const unsigned char* const* codes, size_t group_bytes, c
   }
 }
 
-template <int NT>
-inline void head_tokens(const unsigned char* const* codes, const unsigned char* const* exact, const float* scale, const HeadQuery& q, int token, int tiles, float* out, int64_t ld) {
-  V16 acc[NT][kTiles];
-  head_groups<kTiles, NT>(codes, (size_t)kGroup * kRows, exact, (size_t)kExact * kRows, scale, q, token, acc);
-  for (int t = 0; t < NT; ++t)
-    for (int p = 0; p < tiles; ++p) store(out + (token + t) * ld + p * kRows, acc[t][p]);
+// Where the products of a unit go, and the largest of them.
+struct HeadOutput {
+  float* near;          // [tokens, ld]
+  int64_t ld;
+  float* best;          // [tokens, best_ld]
+  int64_t best_ld;
+  bool onto;            // best holds that of other tiles of the unit
+};
+
+inline void head_store(const V16* acc, int tiles, int token, int row, const HeadOutput& out) {
+  float* best = out.best + token * out.best_ld;
+  V16 most = acc[0];
+  for (int p = 0; p < tiles; ++p) {
+    store(out.near + token * out.ld + row + p * kRows, acc[p]);
+    most = max(most, acc[p]);
+  }
+  float top = reduce_max(most);
+  *best = out.onto && *best > top ? *best : top;
 }
 
-// Tiles first_tile .. + tiles, at most two; out: [tokens, ld], whole tiles.  scratch: head_scratch(cols) bytes.
-void head_scan(const PackedView& w, int first_tile, int tiles, const HeadQuery& q, float* out, int64_t ld, uint8_t* scratch) {
+template <int NT>
+inline void head_tokens(const unsigned char* const* codes, const unsigned char* const* exact, const float* scale, const HeadQuery& q, int token, int tiles, int row, const HeadOutput& out) {
+  V16 acc[NT][kTiles];
+  head_groups<kTiles, NT>(codes, (size_t)kGroup * kRows, exact, (size_t)kExact * kRows, scale, q, token, acc);
+  for (int t = 0; t < NT; ++t) head_store(acc[t], tiles, token + t, row, out);
+}
+
+// Tiles first_tile .. + tiles, at most two: their products, whole tiles, and the largest.
+// near: [tokens, near_ld]; best: [tokens, best_ld]; scratch: head_scratch(cols) bytes.
+void head_scan(const PackedView& w, int first_tile, int tiles, const HeadQuery& q, float* near, int64_t near_ld, float* best, int64_t best_ld, uint8_t* scratch) {
   float* scale = (float*)scratch;
+  HeadOutput out{near, near_ld, best, best_ld, false};
   if (q.tokens == 1) {
     for (int p = 0; p < tiles; ++p) {
       const unsigned char *tile = w.tile(first_tile + p), *exact = tile + w.exact_at;
       for (int g = 0; g < q.groups; ++g) store(scale + g * kRows, from_f16((const unsigned short*)(tile + w.scales_at) + g * kRows));
       V16 acc[1][1];
       head_groups<1, 1>(&tile, code_bytes(Codes::split), &exact, kExactBytes, scale, q, 0, acc);
-      store(out + p * kRows, acc[0][0]);
+      out.onto = p > 0;
+      head_store(acc[0], 1, 0, p * kRows, out);
     }
     return;
   }
@@ -60,6 +82,7 @@ void head_scan(const PackedView& w, int first_tile, int tiles, const HeadQuery& 
     for (int p = 0; p < kTiles; ++p) {
       const unsigned char* tile = w.tile(first_tile + first + (first + p < tiles ? p : 0));
       unsigned char *to = bytes + (size_t)p * q.cols * kRows, *kept = bytes + (size_t)kTiles * q.cols * kRows + (size_t)p * q.groups * kExact * kRows;
+      for (size_t line = 0; line < w.tile_bytes; line += 64) __builtin_prefetch(tile + kTiles * w.tile_bytes + line, 0, 2);
       for (int g = 0; g < q.groups; ++g) {
         unpack<Codes::u4>(tile + (size_t)g * code_bytes(Codes::split), to + (size_t)g * kGroup * kRows);
         unpack<Codes::u4, kExact / kStep>(tile + w.exact_at + (size_t)g * kExactBytes, kept + (size_t)g * kExact * kRows);
@@ -69,10 +92,11 @@ void head_scan(const PackedView& w, int first_tile, int tiles, const HeadQuery& 
       exact[p] = kept;
     }
     constexpr int kMost = kTokens;
+    out.onto = first > 0;
     const int blocks = (q.tokens + kMost - 1) / kMost, left = tiles - first < kTiles ? tiles - first : kTiles;
     for (int b = 0, t = 0; b < blocks; ++b) {
       int n = (q.tokens - t) / (blocks - b);
-#define GW_TOKENS(N) case N: if constexpr (N <= kMost) head_tokens<N>(codes, exact, scale, q, t, left, out + first * kRows, ld); break;
+#define GW_TOKENS(N) case N: if constexpr (N <= kMost) head_tokens<N>(codes, exact, scale, q, t, left, first * kRows, out); break;
       switch (n) { GW_TOKENS(1) GW_TOKENS(2) GW_TOKENS(3) GW_TOKENS(4) GW_TOKENS(5) GW_TOKENS(6) }
 #undef GW_TOKENS
       t += n;

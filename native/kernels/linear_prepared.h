@@ -137,6 +137,7 @@ inline void many_tokens(const PackedView& w, int tile, int tiles, const Activati
     for (int q = 0; q < kTiles; ++q) {
       const unsigned char* from = w.tile(tile + (q < tiles ? q : 0));   // one tile alone is simply taken twice
       const unsigned char* codes = from + (size_t)first * code_bytes(C);
+      for (size_t line = 0; line < (size_t)groups * code_bytes(C); line += 64) __builtin_prefetch(codes + kTiles * w.tile_bytes + line, 0, 2);
       p.codes[q] = kInPlace ? codes : bytes + (size_t)q * kPanel * kRows;
       for (int g = 0; g < groups; ++g) {
         if constexpr (C == Codes::split) join(w, tile + (q < tiles ? q : 0), first + g, bytes + ((size_t)q * kPanel + g * kGroup) * kRows);

@@ -1,7 +1,7 @@
 """Times a network in the terms of llama-bench: prompts and generation, after so many tokens of context.
 
 A prompt of `prompt` tokens is processed in one go and `generate` tokens one after the other, both after `depth` tokens
-that are not timed. The tokens are a fixed sequence; logits are computed as for real answers, sampling is not timed.
+that are not timed. The tokens are a fixed sequence, but each step finds its likeliest next token, as a greedy answer does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gemwright.cache import pages_for
 from gemwright.engine.request import Network
 from gemwright.errors import ContextOverflow, UsageError
 from gemwright.ops import PAGE_TOKENS
-from gemwright.step import I32, Step
+from gemwright.step import F32, I32, Step
 
 STEP_TOKENS = 512
 """Tokens of one forward pass while a prompt is processed."""
@@ -76,22 +76,26 @@ def _time(network: Network, cache: Any, work: Workload, tokens: int, feed: Feed,
 
 
 def _prefill(network: Network, cache: Any, slots: Sequence[int], positions: range) -> None:
-    """One sequence after the other in full steps; logits only of each one's last token."""
+    """One sequence after the other in full steps; the next token only after each one's last."""
     for slot in slots:
         for start in range(0, len(positions), STEP_TOKENS):
             at = np.asarray(positions[start : start + STEP_TOKENS], np.int32)
             last = [len(at) - 1] if start + STEP_TOKENS >= len(positions) else []
             hidden = network.forward(Step(_tokens(network, at), at, np.full_like(at, slot)), cache, last)
             if last:
-                network.logits(hidden)
+                _choose(network, hidden)
 
 
 def _decode(network: Network, cache: Any, slots: Sequence[int], positions: range) -> None:
-    """One token of every sequence in each step, with its logits."""
+    """One token of every sequence in each step, with the likeliest next one."""
     all_slots = np.asarray(slots, np.int32)
     for position in positions:
         at = np.full(len(slots), position, np.int32)
-        network.logits(network.forward(Step(_tokens(network, at), at, all_slots), cache))
+        _choose(network, network.forward(Step(_tokens(network, at), at, all_slots), cache))
+
+
+def _choose(network: Network, hidden: F32) -> None:
+    network.candidates(hidden, 1, network.config.vocabulary)
 
 
 def _tokens(network: Network, positions: I32) -> I32:
