@@ -38,11 +38,12 @@ def command(
 
     Each test has one warm-up run, then the median of the repetitions is shown. Options mean what llama-bench's mean.
     """
+    from gemwright.cli.passage import PASSAGE
     from gemwright.cli.throughput import Workload, measure
 
     work = Workload(prompt, generate, depth, batch, repeat)
     opened = open_model(context, model, precision=precision, threads=threads)
-    rates = measure(opened.network, work)
+    rates = measure(opened.network, work, opened.encode(PASSAGE))
     if as_json:
         say(json.dumps(_as_dict(rates, work, opened)))
         return

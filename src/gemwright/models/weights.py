@@ -35,7 +35,7 @@ class Loader:
     ) -> None:
         """wide: last parts of the names of matrices whose inputs need int16 even at the default precision.
 
-        heads: matrices to be split for `ops.largest` where their type allows, each with the vector that scales its inputs.
+        heads: matrices split for `ops.largest` where their type allows, each with the vector that scales its inputs.
         store: where packed models are kept; without one the tensors are packed in memory.
         """
         self._tensors = match(rows, checkpoint, ignore=ignore)

@@ -24,7 +24,7 @@ def toy(model):
 
 def test_a_network_that_refuses_misuse_is_measured() -> None:
     network = ToyNetwork(ToyConfig(vocabulary=64, context_tokens=2000))
-    rates = measure(network, Workload(prompt=600, generate=3, depth=700, batch=2, repeat=2))
+    rates = measure(network, Workload(prompt=600, generate=3, depth=700, batch=2, repeat=2), [1, 2, 3])
     assert {name: len(values) for name, values in rates.items()} == {"prefill": 2, "decode": 2}
     assert network.rows_of_logits > 0
 

@@ -57,7 +57,7 @@ class _Network:
 def _measure(**counts: int):
     network = _Network()
     work = throughput.Workload(**{"prompt": 0, "generate": 0, "depth": 0, "batch": 1, "repeat": 1, **counts})
-    return network, throughput.measure(network, work, clock=lambda: network.now)
+    return network, throughput.measure(network, work, [2, 7, 9], clock=lambda: network.now)
 
 
 def test_a_prompt_is_processed_in_full_steps_with_logits_of_its_last_token() -> None:
