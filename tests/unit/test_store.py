@@ -21,7 +21,7 @@ from gemwright.store import PAGE, Bytes, Store, Wanted
 from support.unprivileged import read_only_directory, unprivileged
 
 SIZES = (10_000, 1, PAGE, 3 * PAGE + 5)
-WANTED = Wanted(Path("models/toy.gguf"), b"k" * 32, SIZES)
+WANTED = Wanted(Path("models/toy.gguf"), "as stored", b"k" * 32, SIZES)
 
 
 def content(seed: int = 1) -> list[Bytes]:
@@ -154,6 +154,15 @@ def test_a_new_version_of_a_model_replaces_the_old_one_and_leaves_others(kept: S
     assert pack.asked == 0
     kept.sections(WANTED, pack)
     assert pack.asked == 1
+
+
+def test_a_model_packed_in_two_ways_is_kept_in_both(kept: Store, pack: Packer) -> None:
+    smaller = replace(WANTED, choices="smaller", key=b"s" * 32)
+    for one in (WANTED, smaller):
+        kept.sections(one, Packer())
+    for one in (WANTED, smaller):
+        assert same(kept.sections(one, pack), content())
+    assert pack.asked == 0
 
 
 def test_the_least_recently_used_give_way_when_room_is_short(kept: Store) -> None:

@@ -67,9 +67,10 @@ class Loader:
 
     def _wanted(self, checkpoint: Checkpoint) -> Wanted:
         """A section for each tensor, in the order of the table."""
-        choices = {"layout": ops.LAYOUT_VERSION, "offsets": self._offset}
-        key = hashlib.sha256(identity(checkpoint) + json.dumps(choices).encode()).digest()
-        return Wanted(checkpoint.path, key, tuple(_packed_bytes(tensor) for tensor in self._tensors.values()))
+        choices = json.dumps({name: int(tensor.type) for name, tensor in self._tensors.items()})
+        rules = json.dumps({"layout": ops.LAYOUT_VERSION, "offsets": self._offset})
+        key = hashlib.sha256(identity(checkpoint) + choices.encode() + rules.encode()).digest()
+        return Wanted(checkpoint.path, choices, key, tuple(_packed_bytes(one) for one in self._tensors.values()))
 
     def _make(self) -> Iterator[Bytes]:
         for name, tensor in self._tensors.items():
