@@ -125,8 +125,8 @@ class Store:
                 return found
             self._make_room(wanted.bytes, family=path.name.rpartition("-")[0])
             where = f"{wanted.bytes / 1e6:,.0f} MB in {self.directory}, this once"
-            self.announce(f"Packing {wanted.source.name} for the kernels ({where}).")
-            with replacing(path, wanted.bytes) as descriptor:
+            with replacing(path, wanted.bytes) as descriptor:  # which finds out whether there is room
+                self.announce(f"Packing {wanted.source.name} for the kernels ({where}).")
                 _fill(descriptor, wanted, make())
             if (found := _read(path, wanted)) is None:
                 raise OSError(errno.EIO, "what was written does not read back")
