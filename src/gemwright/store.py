@@ -1,6 +1,7 @@
 """Packed models kept on disk, so that a start maps a file instead of packing.
 
-NAME-PLACE-KEY.packed   one model: PLACE stands for where its source lies, KEY for all that decides the content
+NAME-PLACE-KEY.packed   one model: PLACE stands for where its source lies and how it is packed, KEY for all that decides
+                        the content; so a new version replaces an old one, and other choices are kept beside it
 lock                    held by the one process that writes or deletes here
 ….packed.partial        being written; one that is found under the lock was left by a killed process and is deleted
 
@@ -42,11 +43,12 @@ _ENDING = ".packed"
 class Wanted:
     """What a file must hold.
 
-    source: the model's own file or directory. key: 32 bytes that stand for all that decides the content.
-    sizes: bytes of each section.
+    source: the model's own file or directory. choices: how it is packed, in any words.
+    key: 32 bytes that stand for all that decides the content. sizes: bytes of each section.
     """
 
     source: Path
+    choices: str
     key: bytes
     sizes: tuple[int, ...]
 
@@ -100,7 +102,7 @@ class Store:
         """The packed files, the least recently used first."""
         found = []
         for path in self.directory.glob("*" + _ENDING):
-            with suppress(FileNotFoundError):  # another process deleted it just now
+            with suppress(OSError):  # another process deleted it just now, or we may not look
                 status = path.stat()
                 found.append(Kept(path, status.st_size, status.st_mtime_ns))
         return sorted(found, key=lambda one: one.used_ns)
@@ -123,8 +125,8 @@ class Store:
                 return found
             self._make_room(wanted.bytes, family=path.name.rpartition("-")[0])
             where = f"{wanted.bytes / 1e6:,.0f} MB in {self.directory}, this once"
-            self.announce(f"Packing {wanted.source.name} for the kernels ({where}).")
-            with replacing(path, wanted.bytes) as descriptor:
+            with replacing(path, wanted.bytes) as descriptor:  # which finds out whether there is room
+                self.announce(f"Packing {wanted.source.name} for the kernels ({where}).")
                 _fill(descriptor, wanted, make())
             if (found := _read(path, wanted)) is None:
                 raise OSError(errno.EIO, "what was written does not read back")
@@ -148,7 +150,7 @@ class Store:
 
 def _name(wanted: Wanted) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", wanted.source.name)[:60]
-    place = hashlib.sha256(os.fsencode(wanted.source.absolute())).hexdigest()[:8]
+    place = hashlib.sha256(os.fsencode(wanted.source.absolute()) + b"\0" + wanted.choices.encode()).hexdigest()[:8]
     return f"{name}-{place}-{wanted.key.hex()[:16]}{_ENDING}"
 
 

@@ -21,7 +21,7 @@ from gemwright.store import PAGE, Bytes, Store, Wanted
 from support.unprivileged import read_only_directory, unprivileged
 
 SIZES = (10_000, 1, PAGE, 3 * PAGE + 5)
-WANTED = Wanted(Path("models/toy.gguf"), b"k" * 32, SIZES)
+WANTED = Wanted(Path("models/toy.gguf"), "as stored", b"k" * 32, SIZES)
 
 
 def content(seed: int = 1) -> list[Bytes]:
@@ -156,6 +156,15 @@ def test_a_new_version_of_a_model_replaces_the_old_one_and_leaves_others(kept: S
     assert pack.asked == 1
 
 
+def test_a_model_packed_in_two_ways_is_kept_in_both(kept: Store, pack: Packer) -> None:
+    smaller = replace(WANTED, choices="smaller", key=b"s" * 32)
+    for one in (WANTED, smaller):
+        kept.sections(one, Packer())
+    for one in (WANTED, smaller):
+        assert same(kept.sections(one, pack), content())
+    assert pack.asked == 0
+
+
 def test_the_least_recently_used_give_way_when_room_is_short(kept: Store) -> None:
     small = replace(kept, limit_bytes=3 * WANTED.bytes)
     first, second, third, fourth = (replace(WANTED, source=Path(f"{i}.gguf")) for i in range(4))
@@ -217,6 +226,7 @@ def test_a_full_or_broken_disk_means_packing_in_memory_and_leaves_nothing(
     assert names(kept.directory) == {"lock"}
     problem = "Input/output error" if number == errno.EIO else "there is no room"
     assert said[-1] == f"Packing toy.gguf at every start: {kept.directory} cannot keep it ({problem})."
+    assert len(said) == (1 if call == "posix_fallocate" else 2), "what cannot be begun is not announced"
     assert same(kept.sections(WANTED, pack), content())
 
 

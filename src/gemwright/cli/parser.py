@@ -14,7 +14,7 @@ import argparse
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 from gemwright.cli.terminal import say
 from gemwright.errors import UsageError
@@ -58,7 +58,7 @@ class Parameter:
 
 def parameters(command: Callable[..., None]) -> list[Parameter]:
     """The parameters that stand on the command line, in the order of the signature."""
-    hints = get_type_hints(command, include_extras=True)
+    hints: dict[str, Any] = inspect.get_annotations(command, eval_str=True)
     found = []
     for name, parameter in inspect.signature(command).parameters.items():
         if get_origin(hints[name]) is Annotated:

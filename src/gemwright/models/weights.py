@@ -79,9 +79,10 @@ class Loader:
 
     def _wanted(self, checkpoint: Checkpoint) -> Wanted:
         """A section for each tensor, in the order of the table."""
-        choices = {"layout": ops.LAYOUT_VERSION, "offsets": self._offset, "heads": dict(self._heads)}
-        key = hashlib.sha256(identity(checkpoint) + json.dumps(choices).encode()).digest()
-        return Wanted(checkpoint.path, key, tuple(self._packed_bytes(name) for name in self._tensors))
+        choices = json.dumps({name: self._type(name) for name in self._tensors})
+        rules = json.dumps({"layout": ops.LAYOUT_VERSION, "offsets": self._offset, "heads": dict(self._heads)})
+        key = hashlib.sha256(identity(checkpoint) + choices.encode() + rules.encode()).digest()
+        return Wanted(checkpoint.path, choices, key, tuple(self._packed_bytes(name) for name in self._tensors))
 
     def _make(self) -> Iterator[Bytes]:
         for name, tensor in self._tensors.items():

@@ -73,7 +73,7 @@ def test_the_help_shows_every_option_and_leaves(capsys: pytest.CaptureFixture[st
         parsed("--help")
     assert left.value.code == 0
     out = capsys.readouterr().out
-    for text in ("Counts words.", "In one file.", "FILE", "It is read.", "--count N, -n N", "At most 100 %.", "--loud"):
+    for text in ("Counts words.", "In one file.", "FILE", "It is read.", "--count", "-n N", "At most 100 %.", "--loud"):
         assert text in out
 
 
