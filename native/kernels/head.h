@@ -5,7 +5,7 @@
 // Integer sum of a group: 16 high . x + low . x over the exact columns + start.
 template <int P, int NT>
 inline void head_groups(const unsigned char* const* codes, size_t group_bytes, const unsigned char* const* exact, size_t exact_bytes,
-                        const float* scale, const HeadQuery& q, int token, V16 (*acc)[P]) {
+                        const float* scale, const HeadQuery& q, int token, V16 (*acc)[P], Ahead* ahead = nullptr) {
   const signed char *x[NT], *kept[NT];
   for (int t = 0; t < NT; ++t) {
     x[t] = (const signed char*)q.high + (size_t)(token + t) * q.cols;
@@ -17,7 +17,8 @@ inline void head_groups(const unsigned char* const* codes, size_t group_bytes, c
   constexpr bool kUnpacked = NT > 1 || P > 1;
   for (int g = 0; g < q.groups; ++g) {
     I16 dots[NT][P];
-    if constexpr (!kUnpacked)
+    if constexpr (kUnpacked) ahead->ask();
+    else
       ask_for<kGroup * kRows / 2>(code[0]), ask_for<kExactBytes>(low[0]);
     dot<Codes::u4, kUnpacked, false, 0, kSteps, P, NT>(code, x, 0, nullptr, dots);
     for (int t = 0; t < NT; ++t)
@@ -54,9 +55,9 @@ inline void head_store(const V16* acc, int tiles, int token, int row, const Head
 }
 
 template <int NT>
-inline void head_tokens(const unsigned char* const* codes, const unsigned char* const* exact, const float* scale, const HeadQuery& q, int token, int tiles, int row, const HeadOutput& out) {
+inline void head_tokens(const unsigned char* const* codes, const unsigned char* const* exact, const float* scale, const HeadQuery& q, int token, int tiles, int row, const HeadOutput& out, Ahead* ahead) {
   V16 acc[NT][kTiles];
-  head_groups<kTiles, NT>(codes, (size_t)kGroup * kRows, exact, (size_t)kExact * kRows, scale, q, token, acc);
+  head_groups<kTiles, NT>(codes, (size_t)kGroup * kRows, exact, (size_t)kExact * kRows, scale, q, token, acc, ahead);
   for (int t = 0; t < NT; ++t) head_store(acc[t], tiles, token + t, row, out);
 }
 
@@ -82,7 +83,6 @@ void head_scan(const PackedView& w, int first_tile, int tiles, const HeadQuery& 
     for (int p = 0; p < kTiles; ++p) {
       const unsigned char* tile = w.tile(first_tile + first + (first + p < tiles ? p : 0));
       unsigned char *to = bytes + (size_t)p * q.cols * kRows, *kept = bytes + (size_t)kTiles * q.cols * kRows + (size_t)p * q.groups * kExact * kRows;
-      for (size_t line = 0; line < w.tile_bytes; line += 64) __builtin_prefetch(tile + kTiles * w.tile_bytes + line, 0, 2);
       for (int g = 0; g < q.groups; ++g) {
         unpack<Codes::u4>(tile + (size_t)g * code_bytes(Codes::split), to + (size_t)g * kGroup * kRows);
         unpack<Codes::u4, kExact / kStep>(tile + w.exact_at + (size_t)g * kExactBytes, kept + (size_t)g * kExact * kRows);
@@ -93,10 +93,12 @@ void head_scan(const PackedView& w, int first_tile, int tiles, const HeadQuery& 
     }
     constexpr int kMost = kTokens;
     out.onto = first > 0;
+    const unsigned char* next = w.tile(first_tile + first + kTiles);
     const int blocks = (q.tokens + kMost - 1) / kMost, left = tiles - first < kTiles ? tiles - first : kTiles;
+    Ahead ahead{next, next + kTiles * w.tile_bytes, (int)(kTiles * w.tile_bytes / 64) / (q.groups * blocks) + 1};
     for (int b = 0, t = 0; b < blocks; ++b) {
       int n = (q.tokens - t) / (blocks - b);
-#define GW_TOKENS(N) case N: if constexpr (N <= kMost) head_tokens<N>(codes, exact, scale, q, t, left, first * kRows, out); break;
+#define GW_TOKENS(N) case N: if constexpr (N <= kMost) head_tokens<N>(codes, exact, scale, q, t, left, first * kRows, out, &ahead); break;
       switch (n) { GW_TOKENS(1) GW_TOKENS(2) GW_TOKENS(3) GW_TOKENS(4) GW_TOKENS(5) GW_TOKENS(6) }
 #undef GW_TOKENS
       t += n;

@@ -11,6 +11,7 @@ struct Prepared {
   const float* offset;                  // [tokens, groups, H], what a minimum is multiplied by
   const float* columns;                 // [slots, kTiles, 16]
   float* running;                       // [tokens, kTiles, 16], between panels
+  Ahead* ahead;
 };
 
 // One block of NT tokens, from `t` of the chunk on: their groups and outliers of this panel.
@@ -29,6 +30,7 @@ inline void prepared_block(const Prepared& p, const Activations& x, int begin, i
   const int* start_at = p.start + (size_t)t * per_token;
   const float* offset_at = p.offset + (size_t)t * per_token;
   for (int g = 0; g < p.groups; ++g) {
+    p.ahead->ask();
 #pragma GCC unroll 2
     for (int h = 0; h < H; ++h, s += kTiles * kRows, m += kTiles * kRows, ++start_at, ++offset_at) {
       const int* start[NT];
@@ -80,6 +82,19 @@ inline void prepared_outliers(const Prepared& p, const Activations& x, int token
   for (int q = 0; q < kTiles; ++q) acc[q] = sum[q];
 }
 
+// Column k of the panel of tile q, as weight_column gives it.
+template <Codes C, Scales S>
+inline V16 prepared_column(const Prepared& p, int q, int k) {
+  constexpr int H = has_halves(S) ? 2 : 1;
+  const int g = k / kGroup, in_group = k % kGroup, h = H == 2 ? in_group / 16 : 0;
+  const unsigned char* cells = p.codes[q] + (size_t)g * p.group_bytes + in_group / kStep * kStepBytes;
+  V16 code = C == Codes::s8 || C == Codes::split ? cell_s8(cells, in_group % kStep) : cell_bits(cells, 8 * (in_group % kStep), 255);
+  if constexpr (zero_point(C, S) != 0) code = sub(code, set1((float)zero_point(C, S)));
+  const size_t at = ((size_t)(g * H + h) * kTiles + q) * kRows;
+  if constexpr (has_min(S)) return fma(load(p.scale + at), code, load(p.minimum + at));
+  return mul(load(p.scale + at), code);
+}
+
 struct Output {
   const PackedView& w;
   int tile, tiles;
@@ -129,15 +144,17 @@ inline void many_tokens(const PackedView& w, int tile, int tiles, const Activati
   float* running = columns + (size_t)kPanel * kTiles * kRows;
   float* offset = running + (size_t)(end - begin) * kTiles * kRows;
   int* start = (int*)(offset + (size_t)(end - begin) * kPanelGroups * 2);
-  const int chunk = x.chunk ? begin / x.chunk : 0;
+  const int chunk = x.chunk ? begin / x.chunk : 0, blocks = (end - begin + kTokens - 1) / kTokens;
+  const unsigned char* next = w.tile(tile + kTiles);
+  const int lines = (int)(kTiles * w.tile_bytes / 64);
+  Ahead ahead{next, next + kTiles * w.tile_bytes, lines / (x.groups * blocks) + 1};
   for (int first = 0, panel = 0; first < x.groups; first += kPanelGroups, ++panel) {
     const int groups = x.groups - first < kPanelGroups ? x.groups - first : kPanelGroups;
     constexpr bool kInPlace = C == Codes::s8;   // codes of a split matrix are joined to s8 first
-    Prepared p{{}, kInPlace ? code_bytes(C) : kGroup * kRows, groups, first, scale, minimum, start, offset, columns, running};
+    Prepared p{{}, kInPlace ? code_bytes(C) : kGroup * kRows, groups, first, scale, minimum, start, offset, columns, running, &ahead};
     for (int q = 0; q < kTiles; ++q) {
       const unsigned char* from = w.tile(tile + (q < tiles ? q : 0));   // one tile alone is simply taken twice
       const unsigned char* codes = from + (size_t)first * code_bytes(C);
-      for (size_t line = 0; line < (size_t)groups * code_bytes(C); line += 64) __builtin_prefetch(codes + kTiles * w.tile_bytes + line, 0, 2);
       p.codes[q] = kInPlace ? codes : bytes + (size_t)q * kPanel * kRows;
       for (int g = 0; g < groups; ++g) {
         if constexpr (C == Codes::split) join(w, tile + (q < tiles ? q : 0), first + g, bytes + ((size_t)q * kPanel + g * kGroup) * kRows);
@@ -151,7 +168,7 @@ inline void many_tokens(const PackedView& w, int tile, int tiles, const Activati
       }
       if constexpr (!kWide) {
         const int count = x.columns[chunk * x.panels() + panel], *column = x.column + (size_t)chunk * x.cols + (size_t)panel * kPanel;
-        for (int i = 0; i < count; ++i) store(columns + ((size_t)i * kTiles + q) * kRows, weight_column<C, S>(w, tile + (q < tiles ? q : 0), column[i]));
+        for (int i = 0; i < count; ++i) store(columns + ((size_t)i * kTiles + q) * kRows, prepared_column<C, S>(p, q, column[i] - first * kGroup));
       }
     }
     for (int t = 0; t < end - begin && (kZero || kMin); ++t) {

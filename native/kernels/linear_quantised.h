@@ -78,6 +78,15 @@ inline void ask_for(const unsigned char* at) {
   for (int line = 0; line < kBytes; line += 64) __builtin_prefetch(at + kAhead + line);
 }
 
+// The weights a piece of work will read next, asked for little by little while the present ones are multiplied.
+struct Ahead {
+  const unsigned char *at, *end;
+  int lines;   // a call
+  void ask() {
+    for (int i = 0; i < lines && at < end; ++i, at += 64) __builtin_prefetch(at, 0, 2);
+  }
+};
+
 template <Codes C, Scales S, bool kWide>
 inline void one_token(const PackedView& w, int tile_index, const Activations& x, int token, float* y) {
   constexpr int H = has_halves(S) ? 2 : 1, kZero = zero_point(C, S) + (C == Codes::s8 || C == Codes::split ? kShift : 0);
