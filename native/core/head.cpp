@@ -63,9 +63,11 @@ Query query_of(const Kernels& run, const float* x, int tokens, const PackedView&
     a.scale = q.wide_scale.data() + (size_t)t * groups;
     run.quantise(x + (size_t)t * cols, a, 0, scratch);
     int16_t* code = q.code.data() + (size_t)t * cols;
-    int8_t *high = q.high.data() + (size_t)t * cols, *rest = q.rest.data() + (size_t)t * cols;
+    int8_t* rest = q.rest.data() + (size_t)t * cols;
     double rest_square = 0, off_square = 0, square = 0;
     for (int g = 0; g < groups; ++g) {
+      const size_t at = (size_t)g * tokens + t;
+      int8_t* high = q.high.data() + at * kGroup - g * kGroup;   // indexed by column
       double scale = a.scale[g], group_rest = 0, group_off = 0, group_square = 0;
       int sum = 0, exact_sum = 0;
       for (int k = g * kGroup; k < (g + 1) * kGroup; ++k) {
@@ -79,14 +81,14 @@ Query query_of(const Kernels& run, const float* x, int tokens, const PackedView&
       }
       for (int i = 0; i < kExact; ++i) {
         int k = w.exact_columns()[g * kExact + i];
-        q.exact[((size_t)t * groups + g) * kExact + i] = high[k];
+        q.exact[at * kExact + i] = high[k];
         exact_sum += high[k];
         rest[k] = 0;
       }
       for (int k = g * kGroup; k < (g + 1) * kGroup; ++k) group_rest += 65536.0 * rest[k] * rest[k];
-      q.scale[(size_t)t * groups + g] = 256.0f * a.scale[g];
-      q.start[(size_t)t * groups + g] = -120 * sum - 8 * exact_sum;
-      q.rest_start[(size_t)t * groups + g] = -8 * (sum - exact_sum);
+      q.scale[at] = 256.0f * a.scale[g];
+      q.start[at] = -120 * sum - 8 * exact_sum;
+      q.rest_start[at] = -8 * (sum - exact_sum);
       rest_square += scale * scale * group_rest;
       off_square += scale * scale * group_off;
       square += scale * scale * group_square;

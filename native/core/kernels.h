@@ -5,6 +5,10 @@
 
 namespace gw {
 
+constexpr int kFewTokens = 16;   // so many are multiplied straight from packed codes; more are worth preparing tiles for
+constexpr int kStartTables = 4;
+constexpr int start_table(Codes c, Scales s) { return c == Codes::u4 ? 0 : c == Codes::u5 ? 1 : has_halves(s) ? 3 : 2; }
+
 // One step's activations [tokens, cols], quantised token by token in groups of 32 columns.
 // int8 path: the `outliers` channels of largest magnitude of a token are left out of `codes` (zero there), kept exact.
 // int16 path: every channel is in `codes`, in a form of the target's own; no outliers.
@@ -17,6 +21,10 @@ struct Activations {
   int32_t* sums;         // [tokens, 2 groups]: sum of the codes of each half group
   int32_t* outlier_at;   // [tokens, outliers], ascending columns
   float* outlier;        // [tokens, outliers]
+  // Of few tokens: what their integer sums start from where 8, 16 or 128 is taken off every code, [tokens, groups], and
+  // 128 for half groups, [tokens, 2 groups]; what minima are multiplied by, for groups and for half groups.
+  int32_t* start[kStartTables];
+  float* offset[2];
   // Where many tokens are multiplied together, the distinct outlier columns of each chunk of tokens and panel of columns.
   int chunk;             // tokens of a chunk
   int32_t* column;       // [chunks, cols]: those of panel p from p * kPanel on
@@ -24,6 +32,7 @@ struct Activations {
   int32_t* outlier_slot; // [tokens, outliers]: which of its panel's columns
 
   GW_INLINE size_t row_bytes() const { return (size_t)cols * (wide ? 2 : 1); }
+  GW_INLINE bool few() const { return tokens <= kFewTokens; }
   GW_INLINE int panels() const { return (groups + kPanelGroups - 1) / kPanelGroups; }
 };
 
@@ -32,12 +41,12 @@ struct HeadQuery {
   int tokens, cols, groups;
   const int16_t* code;       // [tokens, cols]
   const float* wide_scale;   // [tokens, groups], of `code`
-  const int8_t* high;        // [tokens, cols]: the codes rounded to bytes, code / 256
-  const int8_t* exact;       // [tokens, groups, kExact]: those of the exact columns
+  const int8_t* high;        // [groups, tokens, kGroup]: the codes rounded to bytes, code / 256
+  const int8_t* exact;       // [groups, tokens, kExact]: those of the exact columns
   const int8_t* rest;        // [tokens, cols]: those of the others, the exact ones 0
-  const float* scale;        // [tokens, groups], of the bytes
-  const int32_t* start;      // [tokens, groups]: -120 sum(high) - 8 sum(exact)
-  const int32_t* rest_start; // [tokens, groups]: -8 sum(rest)
+  const float* scale;        // [groups, tokens], of the bytes
+  const int32_t* start;      // [groups, tokens]: -120 sum(high) - 8 sum(exact)
+  const int32_t* rest_start; // [groups, tokens]: -8 sum(rest)
 };
 
 // How keys and values are kept. i8 has a scale per token and head.

@@ -44,7 +44,8 @@ Activations activations(int tokens, int cols, bool wide) {
   int pieces = (tokens + most - 1) / most;
   a.chunk = (tokens + pieces - 1) / pieces;
   size_t scales = (size_t)tokens * a.groups, kept = (size_t)tokens * a.outliers, lists = (size_t)pieces * a.panels();
-  size_t bytes = align64(tokens * a.row_bytes()) + align64(scales * 4) + align64(scales * 8) + 3 * align64(kept * 4) +
+  size_t tables = a.few() ? (3 + 1) * align64(scales * 4) + 2 * align64(scales * 8) : 0;   // 3 starts and 1 offset of groups, 1 and 1 of half groups
+  size_t bytes = tables + align64(tokens * a.row_bytes()) + align64(scales * 4) + align64(scales * 8) + 3 * align64(kept * 4) +
                  align64((size_t)pieces * cols * 4) + align64(lists * 4);
   Arena arena{(char*)thread_scratch(kActivations, bytes)};
   a.codes = arena.take<int8_t>(tokens * a.row_bytes());
@@ -55,6 +56,10 @@ Activations activations(int tokens, int cols, bool wide) {
   a.outlier_slot = arena.take<int32_t>(kept);
   a.column = arena.take<int32_t>((size_t)pieces * cols);
   a.columns = arena.take<int32_t>(lists);
+  if (a.few()) {
+    for (int i = 0; i < kStartTables; ++i) a.start[i] = arena.take<int32_t>(scales * (i == 3 ? 2 : 1));
+    for (int i = 0; i < 2; ++i) a.offset[i] = arena.take<float>(scales * (i + 1));
+  }
   return a;
 }
 
@@ -75,13 +80,29 @@ void list_columns(const Activations& a, int chunk, int* slot_of) {
   }
 }
 
+// Starts and offsets of few tokens.
+void fill_tables(const Activations& a) {
+  for (int i = 0; i < a.tokens * a.groups; ++i) {
+    int low = a.sums[2 * i], high = a.sums[2 * i + 1], sum = low + high;
+    a.start[0][i] = -8 * sum;
+    a.start[1][i] = -16 * sum;
+    a.start[2][i] = -128 * sum;
+    a.start[3][2 * i] = -128 * low;
+    a.start[3][2 * i + 1] = -128 * high;
+    a.offset[0][i] = (float)sum * a.scale[i];
+    a.offset[1][2 * i] = (float)low * a.scale[i];
+    a.offset[1][2 * i + 1] = (float)high * a.scale[i];
+  }
+}
+
 Activations quantised(const Kernels& run, const float* x, int tokens, int cols, bool wide) {
   Activations a = activations(tokens, cols, wide);
   parallel_for(tokens, std::max(1, 4096 / cols), [&](int begin, int end, int thread) {
     uint8_t* scratch = (uint8_t*)thread_scratch(thread, quantise_scratch(cols));
     for (int t = begin; t < end; ++t) run.quantise(x + (size_t)t * cols, a, t, scratch);
   });
-  if (!wide && tokens > 1)
+  if (a.few()) fill_tables(a);
+  else if (!wide)
     parallel_for(chunks(a), 1, [&](int begin, int end, int thread) {
       int* slot_of = (int*)thread_scratch(thread, (size_t)cols * sizeof(int));
       for (int chunk = begin; chunk < end; ++chunk) list_columns(a, chunk, slot_of);

@@ -10,6 +10,7 @@ struct I16 {
 inline V16 to_float(I16 a) { V16 r; for (int i = 0; i < 16; ++i) r.v[i] = (float)a.v[i]; return r; }
 
 constexpr int kTiles = 1, kTokens = 4, kTokensWide = 4;   // what one block of the many-token path holds in registers
+constexpr int kFew = 4, kFewWide = 4;   // tokens of a block of the few-token path, one tile
 constexpr int kShift = 0;
 constexpr bool kPlanes = false;   // int16 activations as two planes of bytes (quantise.h)
 

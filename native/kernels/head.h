@@ -3,33 +3,34 @@
 
 // out[t, row] is nearly W[row] . x[t], x rounded to bytes: exact columns are exact, of the others the low half counts as 8.
 // Integer sum of a group: 16 high . x + low . x over the exact columns + start.
-template <int P, int NT>
+template <bool kUnpacked, int P, int NT>
 inline void head_groups(const unsigned char* const* codes, size_t group_bytes, const unsigned char* const* exact, size_t exact_bytes,
                         const float* scale, const HeadQuery& q, int token, V16 (*acc)[P], Ahead* ahead = nullptr) {
-  const signed char *x[NT], *kept[NT];
-  for (int t = 0; t < NT; ++t) {
-    x[t] = (const signed char*)q.high + (size_t)(token + t) * q.cols;
-    kept[t] = (const signed char*)q.exact + (size_t)(token + t) * q.groups * kExact;
+  for (int t = 0; t < NT; ++t)
     for (int p = 0; p < P; ++p) acc[t][p] = zero();
-  }
   const unsigned char *code[P], *low[P];
   for (int p = 0; p < P; ++p) { code[p] = codes[p]; low[p] = exact[p]; }
-  constexpr bool kUnpacked = NT > 1 || P > 1;
+  const signed char *all = (const signed char*)q.high + (size_t)token * kGroup, *some = (const signed char*)q.exact + (size_t)token * kExact;
+  const float* sx = q.scale + token;
+  const int* start = q.start + token;
   for (int g = 0; g < q.groups; ++g) {
-    I16 dots[NT][P];
     if constexpr (kUnpacked) ahead->ask();
-    else
-      ask_for<kGroup * kRows / 2>(code[0]), ask_for<kExactBytes>(low[0]);
+    else ask_for<kGroup * kRows / 2>(code[0]), ask_for<kExactBytes>(low[0]);
+    const signed char *x[NT], *kept[NT];
+    for (int t = 0; t < NT; ++t) { x[t] = all + t * kGroup; kept[t] = some + t * kExact; }
+    I16 dots[NT][P];
     dot<Codes::u4, kUnpacked, false, 0, kSteps, P, NT>(code, x, 0, nullptr, dots);
+#pragma GCC unroll 8
     for (int t = 0; t < NT; ++t)
-      for (int p = 0; p < P; ++p) dots[t][p] = times16_plus(dots[t][p], q.start[(size_t)(token + t) * q.groups + g]);
+      for (int p = 0; p < P; ++p) dots[t][p] = times16_plus(dots[t][p], start[t]);
     dot<Codes::u4, kUnpacked, false, 0, kExact / kStep, P, NT, true>(low, kept, 0, nullptr, dots);
-    for (int t = 0; t < NT; ++t) {
-      V16 sx = set1(q.scale[(size_t)(token + t) * q.groups + g]);
-      for (int p = 0; p < P; ++p) acc[t][p] = fma(to_float(dots[t][p]), mul(load(scale + ((size_t)g * P + p) * kRows), sx), acc[t][p]);
-      x[t] += kGroup;
-      kept[t] += kExact;
-    }
+#pragma GCC unroll 8
+    for (int t = 0; t < NT; ++t)
+      for (int p = 0; p < P; ++p) acc[t][p] = fma(to_float(dots[t][p]), mul(load(scale + ((size_t)g * P + p) * kRows), set1(sx[t])), acc[t][p]);
+    all += (size_t)q.tokens * kGroup;
+    some += (size_t)q.tokens * kExact;
+    sx += q.tokens;
+    start += q.tokens;
     for (int p = 0; p < P; ++p) { code[p] += group_bytes; low[p] += exact_bytes; }
   }
 }
@@ -57,8 +58,16 @@ inline void head_store(const V16* acc, int tiles, int token, int row, const Head
 template <int NT>
 inline void head_tokens(const unsigned char* const* codes, const unsigned char* const* exact, const float* scale, const HeadQuery& q, int token, int tiles, int row, const HeadOutput& out, Ahead* ahead) {
   V16 acc[NT][kTiles];
-  head_groups<kTiles, NT>(codes, (size_t)kGroup * kRows, exact, (size_t)kExact * kRows, scale, q, token, acc, ahead);
+  head_groups<true, kTiles, NT>(codes, (size_t)kGroup * kRows, exact, (size_t)kExact * kRows, scale, q, token, acc, ahead);
   for (int t = 0; t < NT; ++t) head_store(acc[t], tiles, token + t, row, out);
+}
+
+template <int NT>
+inline void head_few(const unsigned char* tile, size_t exact_at, const float* scale, const HeadQuery& q, int token, int row, const HeadOutput& out) {
+  const unsigned char* exact = tile + exact_at;
+  V16 acc[NT][1];
+  head_groups<false, 1, NT>(&tile, code_bytes(Codes::split), &exact, kExactBytes, scale, q, token, acc);
+  for (int t = 0; t < NT; ++t) head_store(acc[t], 1, token + t, row, out);
 }
 
 // Tiles first_tile .. + tiles, at most two: their products, whole tiles, and the largest.
@@ -66,14 +75,19 @@ inline void head_tokens(const unsigned char* const* codes, const unsigned char* 
 void head_scan(const PackedView& w, int first_tile, int tiles, const HeadQuery& q, float* near, int64_t near_ld, float* best, int64_t best_ld, uint8_t* scratch) {
   float* scale = (float*)scratch;
   HeadOutput out{near, near_ld, best, best_ld, false};
-  if (q.tokens == 1) {
+  if (q.tokens <= kFewTokens) {   // straight from the packed codes, which stay near for a second block
     for (int p = 0; p < tiles; ++p) {
-      const unsigned char *tile = w.tile(first_tile + p), *exact = tile + w.exact_at;
+      const unsigned char* tile = w.tile(first_tile + p);
       for (int g = 0; g < q.groups; ++g) store(scale + g * kRows, from_f16((const unsigned short*)(tile + w.scales_at) + g * kRows));
-      V16 acc[1][1];
-      head_groups<1, 1>(&tile, code_bytes(Codes::split), &exact, kExactBytes, scale, q, 0, acc);
       out.onto = p > 0;
-      head_store(acc[0], 1, 0, p * kRows, out);
+      const int blocks = (q.tokens + kFew - 1) / kFew;
+      for (int b = 0, t = 0; b < blocks; ++b) {
+        int n = (q.tokens - t) / (blocks - b);
+#define GW_TOKENS(N) case N: if constexpr (N <= kFew) head_few<N>(tile, w.exact_at, scale, q, t, p * kRows, out); break;
+        switch (n) { GW_TOKENS(1) GW_TOKENS(2) GW_TOKENS(3) GW_TOKENS(4) GW_TOKENS(5) GW_TOKENS(6) GW_TOKENS(7) GW_TOKENS(8) }
+#undef GW_TOKENS
+        t += n;
+      }
     }
     return;
   }
@@ -114,10 +128,9 @@ inline float row_scale(const PackedView& w, int row, int g) {
 float head_refine(const PackedView& w, int row, const HeadQuery& q, int token) {
   const unsigned char* low = w.low(row);
   const signed char* x = (const signed char*)q.rest + (size_t)token * q.cols;
-  const int* start = q.rest_start + (size_t)token * q.groups;
   float total = 0.0f;
   for (int g = 0; g < q.groups; ++g, low += kGroup / 2, x += kGroup)
-    total = fma_scalar(row_scale(w, row, g) * q.scale[(size_t)token * q.groups + g], (float)(dot_halves(low, x) + start[g]), total);
+    total = fma_scalar(row_scale(w, row, g) * q.scale[(size_t)g * q.tokens + token], (float)(dot_halves(low, x) + q.rest_start[(size_t)g * q.tokens + token]), total);
   return total;
 }
 

@@ -187,8 +187,17 @@ inline void many_tokens(const PackedView& w, int tile, int tiles, const Activati
 
 template <Codes C, Scales S, bool kWide>
 inline void quantised_tiles(const PackedView& w, int tile, int tiles, const Activations& x, int begin, int end, float* y, int64_t ld, uint8_t* scratch) {
-  if (end - begin == 1) {
-    for (int q = 0; q < tiles; ++q) one_token<C, S, kWide>(w, tile + q, x, begin, y + begin * ld);
+  if (x.few()) {   // in blocks of equal size, give or take one
+    constexpr int kMost = kWide ? kFewWide : kFew;
+    const int count = end - begin, blocks = (count + kMost - 1) / kMost;
+    for (int q = 0; q < tiles; ++q)
+      for (int b = 0, t = begin; b < blocks; ++b) {
+        int n = (end - t) / (blocks - b);
+#define GW_TOKENS(N) case N: if constexpr (N <= kMost) few_tokens<C, S, kWide, N>(w, tile + q, x, t, y, ld); break;
+        switch (n) { GW_TOKENS(1) GW_TOKENS(2) GW_TOKENS(3) GW_TOKENS(4) GW_TOKENS(5) GW_TOKENS(6) GW_TOKENS(7) GW_TOKENS(8) }
+#undef GW_TOKENS
+        t += n;
+      }
     return;
   }
   for (int q = 0; q < tiles; q += kTiles)

@@ -87,39 +87,62 @@ struct Ahead {
   }
 };
 
-template <Codes C, Scales S, bool kWide>
-inline void one_token(const PackedView& w, int tile_index, const Activations& x, int token, float* y) {
-  constexpr int H = has_halves(S) ? 2 : 1, kZero = zero_point(C, S) + (C == Codes::s8 || C == Codes::split ? kShift : 0);
+// A few tokens: NT of them from `token` on. Their starts and offsets are in x.start and x.offset.
+template <Codes C, Scales S, bool kWide, int NT>
+inline void few_tokens(const PackedView& w, int tile_index, const Activations& x, int token, float* y, int64_t ld) {
+  constexpr int H = has_halves(S) ? 2 : 1;
+  constexpr bool kSigned = C == Codes::s8 || C == Codes::split, kStart = zero_point(C, S) + (kSigned ? kShift : 0) != 0;
   const unsigned char *tile = w.tile(tile_index), *codes = tile;
-  const signed char* at = (const signed char*)x.codes + (size_t)token * x.row_bytes();
-  const int *sums = x.sums + (size_t)token * x.groups * 2, *outlier_at = x.outlier_at + (size_t)token * x.outliers;
-  const float *scale = x.scale + (size_t)token * x.groups, *outlier = x.outlier + (size_t)token * x.outliers;
-  V16 acc = zero();
-  int next = 0;
-  for (int g = 0; g < x.groups; ++g, codes += code_bytes(C), at += kGroup * (kWide && !kPlanes ? 2 : 1), sums += 2) {
+  const signed char* at[NT];
+  const int *start[NT], *outlier_at[NT];
+  const float *offset[NT], *scale[NT], *outlier[NT];
+  int next[NT];
+  V16 acc[NT];
+  for (int t = 0; t < NT; ++t) {
+    const size_t i = token + t;
+    at[t] = (const signed char*)x.codes + i * x.row_bytes();
+    start[t] = x.start[start_table(C, S)] + i * x.groups * H;
+    offset[t] = x.offset[H - 1] + i * x.groups * H;
+    scale[t] = x.scale + i * x.groups;
+    outlier_at[t] = x.outlier_at + i * x.outliers;
+    outlier[t] = x.outlier + i * x.outliers;
+    next[t] = 0;
+    acc[t] = zero();
+  }
+  for (int g = 0; g < x.groups; ++g, codes += code_bytes(C)) {
     ask_for<code_bytes(C)>(codes);
-    int zero_of[2] = {-kZero * (H == 2 ? sums[0] : sums[0] + sums[1]), -kZero * sums[1]};
-    const int* start[2] = {zero_of, zero_of + 1};
-    I16 dots[2][1];
-    if constexpr (C == Codes::split) {
-      unsigned char joined[kGroup * kRows];
-      const unsigned char* group = joined;
-      join(w, tile_index, g, joined);
-      dot<Codes::s8, false, kWide, 0, kSteps, 1, 1>(&group, &at, x.cols, kZero ? start : nullptr, dots);
-    } else {
-      dot<C, false, kWide, 0, kSteps / H, 1, 1>(&codes, &at, x.cols, kZero ? start : nullptr, dots);
-    }
-    if constexpr (H == 2) dot<C, false, kWide, kSteps / 2, kSteps / 2, 1, 1>(&codes, &at, x.cols, kZero ? start + 1 : nullptr, dots + 1);
     V16 s[2], m[2];
     load_scales<S>(w, tile, g, s, m);
-    for (int h = 0; h < H; ++h) {
-      acc = fma(to_float(dots[h][0]), mul(s[h], set1(scale[g])), acc);
-      if constexpr (has_min(S)) acc = fma(m[h], set1((float)(H == 2 ? sums[h] : sums[0] + sums[1]) * scale[g]), acc);
+    unsigned char joined[C == Codes::split ? kGroup * kRows : 1];
+    const unsigned char* group = codes;
+    if constexpr (C == Codes::split) {
+      join(w, tile_index, g, joined);
+      group = joined;
     }
+    constexpr Codes kForm = C == Codes::split ? Codes::s8 : C;
+#pragma GCC unroll 2
+    for (int h = 0; h < H; ++h) {
+      I16 dots[NT][1];
+      if (H == 1) dot<kForm, false, kWide, 0, kSteps, 1, NT>(&group, at, x.cols, kStart ? start : nullptr, dots);
+      else if (h == 0) dot<kForm, false, kWide, 0, kSteps / 2, 1, NT>(&group, at, x.cols, kStart ? start : nullptr, dots);
+      else dot<kForm, false, kWide, kSteps / 2, kSteps / 2, 1, NT>(&group, at, x.cols, kStart ? start : nullptr, dots);
+#pragma GCC unroll 8
+      for (int t = 0; t < NT; ++t) {
+        acc[t] = fma(to_float(dots[t][0]), mul(s[h], set1(scale[t][g])), acc[t]);
+        if constexpr (has_min(S)) acc[t] = fma(m[h], set1(*offset[t]++), acc[t]);
+        if constexpr (kStart) ++start[t];
+      }
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < NT; ++t) at[t] += kGroup * (kWide && !kPlanes ? 2 : 1);
     if constexpr (!kWide)
       if ((g + 1) % kPanelGroups == 0 || g + 1 == x.groups)
-        for (; next < x.outliers && outlier_at[next] < (g + 1) * kGroup; ++next)
-          acc = fma(weight_column<C, S>(w, tile_index, outlier_at[next]), set1(outlier[next]), acc);
+        for (int t = 0; t < NT; ++t) {
+          V16 sum = acc[t];
+          for (; next[t] < x.outliers && outlier_at[t][next[t]] < (g + 1) * kGroup; ++next[t])
+            sum = fma(weight_column<C, S>(w, tile_index, outlier_at[t][next[t]]), set1(outlier[t][next[t]]), sum);
+          acc[t] = sum;
+        }
   }
-  store_rows(w, tile_index, y, acc);
+  for (int t = 0; t < NT; ++t) store_rows(w, tile_index, y + (token + t) * ld, acc[t]);
 }
