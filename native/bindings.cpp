@@ -14,6 +14,7 @@
 #include "core/ops.h"
 #include "core/pack.h"
 #include "core/pool.h"
+#include "core/probe.h"
 
 namespace nb = nanobind;
 using nb::arg;
@@ -251,5 +252,7 @@ NB_MODULE(_native, m) {
     return gw::kernels().log_sum_exp(row.data(), (int)row.shape(0));
   }, arg("row").noconvert());
   m.def("quantise", &quantise, arg("x").noconvert(), arg("wide"));
+  m.def("read_bytes_per_second", &gw::read_bytes_per_second, nb::call_guard<nb::gil_scoped_release>());
+  m.def("multiplications_per_second", &gw::multiplications_per_second, nb::call_guard<nb::gil_scoped_release>());
   m.def("scan_strings", &scan_strings, arg("region").noconvert(), arg("offset"), arg("count"));
 }

@@ -13,7 +13,7 @@ import numpy as np
 
 from gemwright.errors import CapacityError
 from gemwright.ops import PAGE_TOKENS
-from gemwright.step import F32, Step
+from gemwright.step import F32, Cost, Step
 
 _MASK = 2**64 - 1
 
@@ -85,6 +85,10 @@ class ToyNetwork:
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         logits = ((x >> np.uint64(40)).astype(np.float32) / np.float32(2**20)) - np.float32(8)
         return np.ascontiguousarray(logits)
+
+    def cost(self, depth: int) -> Cost:
+        """As of a network with one weight and a cache of a number for each token."""
+        return Cost(weight_bytes=4, cache_bytes=4 * (depth + 1), layer_multiplications=1, head_multiplications=1)
 
     def _extend(self, cache: ToyCache, token: int, position: int, slot: int) -> int:
         past = cache.hashes[slot]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gemwright.messages import FinishReason, Sampling
-from gemwright.step import F32, Step
+from gemwright.step import F32, Cost, Step
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,9 @@ class Network(Protocol):
 
     def logits(self, hidden: F32) -> F32:
         """float32[n, V] of float32[n, D]."""
+
+    def cost(self, depth: int) -> Cost:
+        """Of the token after `depth` others."""
 
 
 class Detokenizer(Protocol):

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sqrt
 
+import numpy as np
+
 from gemwright import ops
 from gemwright.cache import KVCache
 from gemwright.models.gemma3_config import Config
 from gemwright.models.weights import Loader
-from gemwright.step import F32, Step
+from gemwright.step import F32, Cost, Step
 from gemwright.weights import Weight
 
 __all__ = ["VISION", "WIDE", "Config", "Gemma3", "weights"]
@@ -131,6 +133,18 @@ class Gemma3:
     def logits(self, hidden: F32) -> F32:
         """Scores of every token of the vocabulary: float32[n, V]. hidden: float32[n, D]. The head is the embedding."""
         return ops.linear(hidden, self.embed)[0]
+
+    def cost(self, depth: int) -> Cost:
+        """What the token after `depth` others takes: every matrix once, the embedding as the head."""
+        c = self.config
+        matrices = [matrix for w in self.layers for matrix in (w.q, w.k, w.v, w.o, w.gate, w.up, w.down)]
+        keys = sum(min(depth + 1, window) if window else depth + 1 for window in c.windows)
+        return Cost(
+            weight_bytes=self.embed.nbytes + sum(matrix.nbytes for matrix in matrices),
+            cache_bytes=keys * 2 * c.kv_heads * c.head_dim * np.dtype(np.float32).itemsize,
+            layer_multiplications=sum(matrix.rows * matrix.cols for matrix in matrices),
+            head_multiplications=self.embed.rows * self.embed.cols,
+        )
 
     def _block(self, w: Layer, x: F32, cache: ops.PagedLayer, step: Step, table: F32) -> F32:
         eps = self.config.eps

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from gemwright.ops.matrix import Matrix, embed, linear
 from gemwright.ops.paged import PAGE_TOKENS, PagedLayer, attend, cache_write
+from gemwright.ops.probe import multiplications_per_second, read_bytes_per_second
 from gemwright.ops.rows import add, argmax, geglu_mul, log_sum_exp, rms_norm, rope, rope_table, scan_strings, top_k
 from gemwright.ops.runtime import active_target, configure, set_threads, targets, threads, use_target
 
@@ -27,6 +28,8 @@ __all__ = [
     "geglu_mul",
     "linear",
     "log_sum_exp",
+    "multiplications_per_second",
+    "read_bytes_per_second",
     "rms_norm",
     "rope",
     "rope_table",
