@@ -15,6 +15,7 @@
 #include "core/ops.h"
 #include "core/pack.h"
 #include "core/pool.h"
+#include "core/probe.h"
 
 namespace nb = nanobind;
 using nb::arg;
@@ -298,6 +299,7 @@ NB_MODULE(_native, m) {
         self.choose(columns.data());
       }, arg("columns").noconvert())
       .def_prop_ro("row_bytes", &gw::Packed::row_bytes)
+      .def_prop_ro("scanned_bytes", [](const gw::Packed& w) { return w.view().tile_bytes * w.view().tiles(); })
       .def_prop_ro("is_split", [](const gw::Packed& w) { return w.view().codes == gw::Codes::split; })
       .def_prop_ro("rows", [](const gw::Packed& w) { return w.view().rows; })
       .def_prop_ro("cols", [](const gw::Packed& w) { return w.view().cols; })
@@ -343,5 +345,7 @@ NB_MODULE(_native, m) {
     return gw::checksum(data.data(), data.shape(0));
   }, arg("data").noconvert());
   m.attr("LAYOUT_VERSION") = gw::kLayoutVersion;
+  m.def("read_bytes_per_second", &gw::read_bytes_per_second, nb::call_guard<nb::gil_scoped_release>());
+  m.def("multiplications_per_second", &gw::multiplications_per_second, nb::call_guard<nb::gil_scoped_release>());
   m.def("scan_strings", &scan_strings, arg("region").noconvert(), arg("offset"), arg("count"));
 }

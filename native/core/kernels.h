@@ -114,6 +114,9 @@ struct Kernels {
   void (*top_k)(const float* x, int n, int k, float* value, int* at);
   // log(sum(exp(x))), accumulated in 16 lanes.
   float (*log_sum_exp)(const float* x, int n);
+  // For benchmarks, what a thread can do at best: see kernels/probe.h.
+  float (*probe_read)(const float* x, int64_t n);
+  int64_t (*probe_dots)(const uint8_t* codes, const int8_t* x, int rounds);
 };
 
 // Maxima and inverse scales of the groups, outlier candidates (or copies of groups) and their columns.

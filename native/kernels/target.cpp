@@ -61,6 +61,7 @@ inline float fma_scalar(float a, float b, float c) { return __builtin_fmaf(a, b,
 #include "head.h"
 #include "linear_prepared.h"
 #include "attend.h"
+#include "probe.h"
 
 }  // namespace
 }  // namespace target_
@@ -70,7 +71,7 @@ const Kernels& GW_JOIN(kernels_, GW_TARGET)() {
   static constexpr Kernels table = {
       GW_STRING(GW_TARGET), here::kPlanes, here::rms_norm, here::rope,         here::geglu,     here::add_rows, here::quantise,
       here::linear_quantised, here::head_scan, here::head_refine, here::head_exact, here::linear_float, here::attend_span, here::attend_merge, here::write_kv, here::scale_row, here::argmax,
-      here::top_k,          here::log_sum_exp,
+      here::top_k,          here::log_sum_exp, here::probe_read, here::probe_dots,
   };
   return table;
 }

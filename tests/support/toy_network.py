@@ -14,7 +14,7 @@ import numpy as np
 
 from gemwright.errors import CapacityError
 from gemwright.ops import PAGE_TOKENS
-from gemwright.step import F32, I32, Step
+from gemwright.step import F32, I32, Cost, Step
 
 _MASK = 2**64 - 1
 
@@ -99,6 +99,10 @@ class ToyNetwork:
         values = np.take_along_axis(rows, ids, axis=1)
         values[~np.isfinite(rows).all(axis=1)] = np.nan
         return ids, values
+
+    def cost(self, depth: int) -> Cost:
+        """As of a network with one weight and a cache of a number for each token."""
+        return Cost(weight_bytes=4, cache_bytes=4 * (depth + 1), layer_multiplications=1, head_multiplications=1)
 
     def _extend(self, cache: ToyCache, token: int, position: int, slot: int) -> int:
         past = cache.hashes[slot]

@@ -57,6 +57,7 @@ def command(
 def _as_dict(rates: dict[str, list[float]], work: Workload, model: Model) -> dict[str, Any]:
     out: dict[str, Any] = {
         "model": model.describe(),
+        "per_token": vars(model.network.cost(work.depth)),
         **{name: getattr(work, name) for name in ("prompt", "generate", "depth", "batch", "repeat")},
     }
     for name, values in rates.items():

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemwright.messages import FinishReason, Sampling, SamplingOptions
-from gemwright.step import F32, I32, Step
+from gemwright.step import F32, I32, Cost, Step
 
 
 class Drafter(Protocol):
@@ -146,6 +146,9 @@ class Network(Protocol):
         Only ids < below take part, k ≤ below; largest first, of equal ones the lowest id first. The values of a row
         are NaN if any logit that takes part is NaN or infinite.
         """
+
+    def cost(self, depth: int) -> Cost:
+        """Of the token after `depth` others."""
 
 
 class Detokenizer(Protocol):

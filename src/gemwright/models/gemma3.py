@@ -17,7 +17,7 @@ from gemwright import ops
 from gemwright.cache import KVCache
 from gemwright.models.gemma3_config import Config
 from gemwright.models.weights import Loader
-from gemwright.step import F32, I32, Step
+from gemwright.step import F32, I32, Cost, Step
 from gemwright.weights import Weight
 
 __all__ = ["HEADS", "VISION", "WIDE", "Config", "Gemma3", "weights"]
@@ -154,6 +154,18 @@ class Gemma3:
     def logits(self, hidden: F32) -> F32:
         """Scores of every token of the vocabulary: float32[n, V]. hidden: float32[n, D]. The head is the embedding."""
         return ops.linear(hidden, self.embed)[0]
+
+    def cost(self, depth: int) -> Cost:
+        """What the token after `depth` others takes: every matrix once, the embedding as the head."""
+        c = self.config
+        matrices = [matrix for w in self.layers for matrix in (w.q, w.k, w.v, w.o, w.gate, w.up, w.down)]
+        keys = sum(min(depth + 1, window) if window else depth + 1 for window in c.windows)
+        return Cost(
+            weight_bytes=self.embed.scanned_bytes + sum(matrix.nbytes for matrix in matrices),
+            cache_bytes=keys * c.kv_heads * sum(ops.page_bytes(self.kv_format, c.head_dim)) // ops.PAGE_TOKENS,
+            layer_multiplications=sum(matrix.rows * matrix.cols for matrix in matrices),
+            head_multiplications=self.embed.rows * self.embed.cols,
+        )
 
     def candidates(self, hidden: F32, k: int, below: int) -> tuple[I32, F32]:
         """The k largest of each row of `logits`, of ids < below only: (int32[n, k], float32[n, k]), largest first.

@@ -20,6 +20,7 @@ from gemwright.ops.matrix import (
     packed_bytes,
 )
 from gemwright.ops.paged import PAGE_TOKENS, KVFormat, PagedLayer, attend, cache_write, page_bytes
+from gemwright.ops.probe import multiplications_per_second, read_bytes_per_second
 from gemwright.ops.rows import (
     add,
     add_norm,
@@ -56,9 +57,11 @@ __all__ = [
     "linear",
     "linear_geglu",
     "log_sum_exp",
+    "multiplications_per_second",
     "norm_rope",
     "packed_bytes",
     "page_bytes",
+    "read_bytes_per_second",
     "rms_norm",
     "rope",
     "rope_table",

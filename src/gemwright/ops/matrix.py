@@ -94,8 +94,13 @@ class Matrix:
         return self._packed.cols
 
     @property
+    def scanned_bytes(self) -> int:
+        """Bytes that one multiplication reads, or `largest` of a split matrix, before it looks again at a few rows."""
+        return self._packed.scanned_bytes
+
+    @property
     def nbytes(self) -> int:
-        """Bytes of memory it takes, and that one multiplication reads."""
+        """Bytes of memory it takes."""
         return self._packed.nbytes
 
     def to_f32(self) -> F32:

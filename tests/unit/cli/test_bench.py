@@ -40,6 +40,11 @@ def test_json_has_the_median_beside_its_spread_and_the_workload(run, toy) -> Non
     }  # fmt: skip
 
 
+def test_json_says_what_a_token_at_that_depth_costs(run, toy) -> None:
+    found = json.loads(run("bench", "-p", "0", "-n", "1", "--depth", "8", "-r", "1", "--json").out)
+    assert found["per_token"] == vars(toy.network.cost(8))
+
+
 def test_people_see_a_line_for_each_test(run, toy) -> None:
     lines = run("bench", "--prompt", "0", "--generate", "4", "--repeat", "2").out.splitlines()
     assert len(lines) == 1

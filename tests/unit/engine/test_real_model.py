@@ -136,3 +136,17 @@ def test_scores_are_the_log_probabilities_of_generated_tokens() -> None:
     prompt = model.encode("The sea is")
     scored = model.score([*prompt, *done.tokens])[len(prompt) - 1 :]
     assert np.array_equal(np.array(done.logprobs, np.float32), scored)
+
+
+def test_a_token_costs_every_matrix_once_and_the_keys_it_sees() -> None:
+    shallow, deep = network("default").cost(0), network("default").cost(4095)
+    assert shallow.weight_bytes == deep.weight_bytes
+    assert 0.7 * 247e6 < deep.weight_bytes < 0.8 * 247e6  # half of the head; as packed, Q6_K takes more than as stored
+    assert deep.layer_multiplications + deep.head_multiplications == checkpoint_matrix_values()
+    per_key = 2 * 256 * 2
+    assert shallow.cache_bytes == 18 * per_key
+    assert deep.cache_bytes == (15 * 512 + 3 * 4096) * per_key
+
+
+def checkpoint_matrix_values() -> int:
+    return sum(tensor.values for tensor in checkpoint().tensors.values() if len(tensor.shape) == 2)
