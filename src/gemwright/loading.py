@@ -73,6 +73,7 @@ def load(
     precision: Precision = "default",
     threads: int | None = None,
     context_tokens: int | None = None,
+    prefix_cache: bool = True,
     cache_dir: str | os.PathLike[str] | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> Model:
@@ -82,6 +83,7 @@ def load(
     precision: "default" computes with 8-bit activations, "exact" as float math would, slower.
     threads: of the whole process from now on; all CPUs it may use unless GEMWRIGHT_THREADS says otherwise.
     context_tokens: room that running requests share; 8192, or less for a model with less, unless asked for.
+    prefix_cache: whether a request takes over what others have computed for the same beginning of a prompt.
     cache_dir: where the default model is put together. announce: is told what takes time, and the licence notice once;
     without it, standard error is.
 
@@ -95,7 +97,7 @@ def load(
     if cache_dir is not None:
         settings = replace(settings, cache_dir=Path(cache_dir))
     checkpoint = _open(name_or_path, settings, announce or _to_stderr)
-    return _build(checkpoint, precision, settings, context_tokens)
+    return _build(checkpoint, precision, settings, context_tokens, prefix_cache)
 
 
 def load_optimized_gemma(model_name: str | os.PathLike[str], optimization_level: str = "balanced") -> Model:
@@ -116,7 +118,7 @@ def load_optimized_gemma(model_name: str | os.PathLike[str], optimization_level:
             f"{checkpoint.path} stores its weights in 16 bits or more, and {optimization_level} needs them quantised.",
             hint="Converting is not possible yet: use a quantised GGUF file of the model, or another level.",
         )
-    return _build(checkpoint, level.precision, settings, None)
+    return _build(checkpoint, level.precision, settings)
 
 
 def check_precision(precision: str) -> None:
@@ -154,13 +156,20 @@ def _unknown(text: str, name: str) -> UsageError:
     )
 
 
-def _build(checkpoint: Checkpoint, precision: Precision, settings: Settings, context_tokens: int | None) -> Model:
+def _build(
+    checkpoint: Checkpoint,
+    precision: Precision,
+    settings: Settings,
+    context_tokens: int | None = None,
+    prefix_cache: bool = True,
+) -> Model:
     architecture = require_architecture(checkpoint, ARCHITECTURES)
     ops.configure(settings)
     network = ARCHITECTURES[architecture](checkpoint, precision)
     tokenizer = Tokenizer.from_checkpoint(checkpoint)
     template = GEMMA3 if instruction_tuning(checkpoint).chat else TRANSCRIPT
-    return Model(network, tokenizer, template, _facts(checkpoint, precision), context_tokens=context_tokens)
+    facts = _facts(checkpoint, precision)
+    return Model(network, tokenizer, template, facts, context_tokens=context_tokens, prefix_cache=prefix_cache)
 
 
 def _facts(checkpoint: Checkpoint, precision: Precision) -> Facts:

@@ -58,6 +58,9 @@ class Model:
     `speculation=Lookup()` to guess ahead from the text itself. Without any, sampling is Gemma's recommended one. The
     same prompt and seed give the same answer, whatever else runs at the same time and whatever is guessed.
 
+    Requests that begin alike compute the beginning once, even one after another; `cache_salt="…"` limits that to
+    requests of the same salt.
+
     Raises UsageError for options that cannot be, ContextOverflow if prompt and longest answer exceed the context.
     Safe to use from several threads: their requests share the forward passes.
     """
@@ -70,6 +73,7 @@ class Model:
         facts: Facts,
         *,
         context_tokens: int | None = None,
+        prefix_cache: bool = True,
     ) -> None:
         """context_tokens: DEFAULT_CONTEXT_TOKENS, or all the network has if that is less. See `gemwright.load`."""
         self.network = network
@@ -93,6 +97,7 @@ class Model:
             vocabulary=tokenizer.vocabulary_size,
             step_tokens=STEP_TOKENS,
             max_sequences=MAX_SEQUENCES,
+            prefix_cache=prefix_cache,
         )
 
     def generate(

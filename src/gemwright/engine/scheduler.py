@@ -27,6 +27,8 @@ class Job:
     """Cache it may ever use: prompt and longest answer."""
     computed: int = 0
     """Already in the cache; the position of the first pending token."""
+    reused: int = 0
+    """Of these, the ones that were found there."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,17 @@ def cancel(state: State, ids: Collection[int]) -> State:
     return replace(state, waiting=_without(state.waiting, ids), running=_without(state.running, ids))
 
 
+def admit(state: State) -> State:
+    """The state with every job started that has room, in order of arrival."""
+    free, started = state.free_tokens, 0
+    for job in state.waiting[: max(0, state.max_running - len(state.running))]:
+        if job.reserved > free:
+            break
+        free -= job.reserved
+        started += 1
+    return replace(state, running=state.running + state.waiting[:started], waiting=state.waiting[started:])
+
+
 def plan(state: State, budget: int, drafts: Mapping[int, int] | None = None) -> tuple[State, tuple[Slice, ...]]:
     """The state with every job started that has room, and what to compute now: at most `budget` tokens.
 
@@ -74,7 +87,7 @@ def plan(state: State, budget: int, drafts: Mapping[int, int] | None = None) -> 
     """
     if not 1 <= state.max_running <= budget:
         raise ValueError(f"max_running is {state.max_running}: it must be from 1 to the budget of {budget} tokens.")
-    state = _admit(state)
+    state = admit(state)
     answers = [job for job in state.running if job.pending == 1]
     prompts = [job for job in state.running if job.pending > 1]
     left = budget - len(answers)
@@ -87,6 +100,13 @@ def plan(state: State, budget: int, drafts: Mapping[int, int] | None = None) -> 
             for job, count in zip(prompts, chunks, strict=True)
             if count
         ),
+    )
+
+
+def skip(state: State, id: int, computed: int) -> State:
+    """The state when so many tokens of a job were found in the cache; at least one more must be pending."""
+    return replace(
+        state, running=tuple(_skip(job, computed - job.computed) if job.id == id else job for job in state.running)
     )
 
 
@@ -103,16 +123,6 @@ def commit(
     return replace(state, running=_without(running, finished))
 
 
-def _admit(state: State) -> State:
-    free, started = state.free_tokens, 0
-    for job in state.waiting[: max(0, state.max_running - len(state.running))]:
-        if job.reserved > free:
-            break
-        free -= job.reserved
-        started += 1
-    return replace(state, running=state.running + state.waiting[:started], waiting=state.waiting[started:])
-
-
 def _share(budget: int, wanted: Sequence[int]) -> list[int]:
     """What each gets of the budget, in order."""
     shares = []
@@ -120,6 +130,12 @@ def _share(budget: int, wanted: Sequence[int]) -> list[int]:
         shares.append(min(each, budget))
         budget -= shares[-1]
     return shares
+
+
+def _skip(job: Job, count: int) -> Job:
+    if not 0 <= count < job.pending:
+        raise ValueError(f"{count} tokens of {job} cannot be skipped.")
+    return replace(job, computed=job.computed + count, pending=job.pending - count, reused=job.reused + count)
 
 
 def _advance(job: Job, count: int) -> Job:

@@ -18,6 +18,7 @@ def engine(
     step_tokens: int = 16,
     max_sequences: int = 4,
     network: ToyNetwork | None = None,
+    prefix_cache: bool = True,
 ) -> tuple[Engine, ToyNetwork, ToyCache]:
     network = network or ToyNetwork(ToyConfig(context_tokens=context))
     cache = network.new_cache(capacity_tokens=capacity, max_step_tokens=step_tokens, max_sequences=max_sequences)
@@ -28,6 +29,7 @@ def engine(
         vocabulary=network.config.vocabulary,
         step_tokens=step_tokens,
         max_sequences=max_sequences,
+        prefix_cache=prefix_cache,
     )
     return driven, network, cache
 
