@@ -32,6 +32,8 @@ DEFAULT_CONTEXT_TOKENS = 8192
 """Tokens that all running requests share unless `load` is told otherwise; memory is only used as it fills."""
 STEP_TOKENS = 512
 """The most tokens of one forward pass."""
+PROMPT_TOKENS = 32
+"""The most tokens of prompts in a pass while an answer is running (docs/decisions/prompts-beside-answers.md)."""
 MAX_SEQUENCES = 16
 """The most requests that run at once; more wait their turn."""
 
@@ -97,6 +99,7 @@ class Model:
             vocabulary=tokenizer.vocabulary_size,
             step_tokens=STEP_TOKENS,
             max_sequences=MAX_SEQUENCES,
+            prompt_tokens=PROMPT_TOKENS,
             prefix_cache=prefix_cache,
         )
 

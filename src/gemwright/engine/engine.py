@@ -61,6 +61,7 @@ class Engine:
     detokenizer: makes a new one for given stop strings. vocabulary: the ids it knows; a network may have more rows of
     logits, as padding, and those are never drawn.
     step_tokens: the most tokens of one forward pass. max_sequences: the most requests that run at once, at most that.
+    prompt_tokens: the most tokens of prompts in a pass while an answer is running; None: no limit but step_tokens.
     prefix_cache: whether requests take over what earlier ones have computed for the same beginning.
     """
 
@@ -73,6 +74,7 @@ class Engine:
         vocabulary: int,
         step_tokens: int = 512,
         max_sequences: int = 16,
+        prompt_tokens: int | None = None,
         prefix_cache: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -81,6 +83,7 @@ class Engine:
         self._detokenizer = detokenizer
         self._vocabulary = vocabulary
         self._step_tokens = step_tokens
+        self._prompt_tokens = prompt_tokens
         self._prefix_cache = prefix_cache
         self._clock = clock
         capacity_tokens = cache.free_tokens() // PAGE_TOKENS * PAGE_TOKENS
@@ -156,7 +159,7 @@ class Engine:
         self._match()
         if self._prefix_cache:
             self._reuse()
-        _, slices = scheduler.plan(self._books.state, self._step_tokens, drafts)
+        _, slices = scheduler.plan(self._books.state, self._step_tokens, drafts, self._prompt_tokens)
         return slices
 
     def _reuse(self) -> None:

@@ -19,6 +19,7 @@ def engine(
     max_sequences: int = 4,
     network: ToyNetwork | None = None,
     prefix_cache: bool = True,
+    prompt_tokens: int | None = None,
 ) -> tuple[Engine, ToyNetwork, ToyCache]:
     network = network or ToyNetwork(ToyConfig(context_tokens=context))
     cache = network.new_cache(capacity_tokens=capacity, max_step_tokens=step_tokens, max_sequences=max_sequences)
@@ -29,6 +30,7 @@ def engine(
         vocabulary=network.config.vocabulary,
         step_tokens=step_tokens,
         max_sequences=max_sequences,
+        prompt_tokens=prompt_tokens,
         prefix_cache=prefix_cache,
     )
     return driven, network, cache
