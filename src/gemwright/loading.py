@@ -118,7 +118,7 @@ def load_optimized_gemma(model_name: str | os.PathLike[str], optimization_level:
             f"{checkpoint.path} stores its weights in 16 bits or more, and {optimization_level} needs them quantised.",
             hint="Converting is not possible yet: use a quantised GGUF file of the model, or another level.",
         )
-    return _build(checkpoint, level.precision, settings)
+    return _build(checkpoint, level.precision, settings, None)
 
 
 def check_precision(precision: str) -> None:
@@ -160,7 +160,7 @@ def _build(
     checkpoint: Checkpoint,
     precision: Precision,
     settings: Settings,
-    context_tokens: int | None = None,
+    context_tokens: int | None,
     prefix_cache: bool = True,
 ) -> Model:
     architecture = require_architecture(checkpoint, ARCHITECTURES)
