@@ -62,6 +62,7 @@ class Engine:
     logits, as padding, and those are never drawn.
     step_tokens: the most tokens of one forward pass. max_sequences: the most requests that run at once, at most that.
     prompt_tokens: the most tokens of prompts in a pass while an answer is running; None: no limit but step_tokens.
+    max_guessing: nothing is guessed while more answers than that run, since they share the cost of a pass already.
     prefix_cache: whether requests take over what earlier ones have computed for the same beginning.
     """
 
@@ -75,6 +76,7 @@ class Engine:
         step_tokens: int = 512,
         max_sequences: int = 16,
         prompt_tokens: int | None = None,
+        max_guessing: int = 4,
         prefix_cache: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -84,6 +86,7 @@ class Engine:
         self._vocabulary = vocabulary
         self._step_tokens = step_tokens
         self._prompt_tokens = prompt_tokens
+        self._max_guessing = max_guessing
         self._prefix_cache = prefix_cache
         self._clock = clock
         capacity_tokens = cache.free_tokens() // PAGE_TOKENS * PAGE_TOKENS
@@ -152,6 +155,8 @@ class Engine:
     def _draft(self) -> dict[int, tuple[int, ...]]:
         """Guesses for every running answer, by job."""
         answers = [job.id for job in self._books.state.running if self._tickets[job.id].outcomes]
+        if len(answers) > self._max_guessing:
+            return {}
         return {id: self._tickets[id].propose(self._vocabulary) for id in answers}
 
     def _plan(self, drafts: Mapping[int, int]) -> tuple[Slice, ...]:

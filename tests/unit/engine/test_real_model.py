@@ -59,6 +59,7 @@ def engine(step_tokens: int, *, prefix_cache: bool) -> Engine:
         vocabulary=tokenizer().vocabulary_size,
         step_tokens=step_tokens,
         max_sequences=8,
+        max_guessing=8,
         prefix_cache=prefix_cache,
     )
 
