@@ -74,6 +74,7 @@ def load(
     precision: Precision = "default",
     threads: int | None = None,
     context_tokens: int | None = None,
+    prefix_cache: bool = True,
     cache_dir: str | os.PathLike[str] | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> Model:
@@ -83,6 +84,7 @@ def load(
     precision: "default" computes with 8-bit activations, "exact" as float math would, slower.
     threads: of the whole process from now on; all CPUs it may use unless GEMWRIGHT_THREADS says otherwise.
     context_tokens: room that running requests share; 8192, or less for a model with less, unless asked for.
+    prefix_cache: whether a request takes over what others have computed for the same beginning of a prompt.
     cache_dir: where the default model is put together and packed models are kept.
     announce: is told what takes time, and the licence notice once; without it, standard error is.
 
@@ -97,7 +99,7 @@ def load(
         settings = replace(settings, cache_dir=Path(cache_dir))
     announce = announce or _to_stderr
     checkpoint = _open(name_or_path, settings, announce)
-    return _build(checkpoint, precision, settings, announce, context_tokens)
+    return _build(checkpoint, precision, settings, announce, context_tokens, prefix_cache)
 
 
 def load_optimized_gemma(model_name: str | os.PathLike[str], optimization_level: str = "balanced") -> Model:
@@ -162,6 +164,7 @@ def _build(
     settings: Settings,
     announce: Callable[[str], None],
     context_tokens: int | None,
+    prefix_cache: bool = True,
 ) -> Model:
     architecture = require_architecture(checkpoint, ARCHITECTURES)
     ops.configure(settings)
@@ -169,7 +172,8 @@ def _build(
     network = ARCHITECTURES[architecture](checkpoint, precision, store)
     tokenizer = Tokenizer.from_checkpoint(checkpoint)
     template = GEMMA3 if instruction_tuning(checkpoint).chat else TRANSCRIPT
-    return Model(network, tokenizer, template, _facts(checkpoint, precision), context_tokens=context_tokens)
+    facts = _facts(checkpoint, precision)
+    return Model(network, tokenizer, template, facts, context_tokens=context_tokens, prefix_cache=prefix_cache)
 
 
 def _facts(checkpoint: Checkpoint, precision: Precision) -> Facts:

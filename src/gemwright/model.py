@@ -32,6 +32,8 @@ DEFAULT_CONTEXT_TOKENS = 8192
 """Tokens that all running requests share unless `load` is told otherwise; memory is only used as it fills."""
 STEP_TOKENS = 512
 """The most tokens of one forward pass."""
+PROMPT_TOKENS = 32
+"""The most tokens of prompts in a pass while an answer is running (docs/decisions/prompts-beside-answers.md)."""
 MAX_SEQUENCES = 16
 """The most requests that run at once; more wait their turn."""
 
@@ -58,6 +60,9 @@ class Model:
     `speculation=Lookup()` to guess ahead from the text itself. Without any, sampling is Gemma's recommended one. The
     same prompt and seed give the same answer, whatever else runs at the same time and whatever is guessed.
 
+    Requests that begin alike compute the beginning once, even one after another; `cache_salt="…"` limits that to
+    requests of the same salt.
+
     Raises UsageError for options that cannot be, ContextOverflow if prompt and longest answer exceed the context.
     Safe to use from several threads: their requests share the forward passes.
     """
@@ -70,6 +75,7 @@ class Model:
         facts: Facts,
         *,
         context_tokens: int | None = None,
+        prefix_cache: bool = True,
     ) -> None:
         """context_tokens: DEFAULT_CONTEXT_TOKENS, or all the network has if that is less. See `gemwright.load`."""
         self.network = network
@@ -93,6 +99,8 @@ class Model:
             vocabulary=tokenizer.vocabulary_size,
             step_tokens=STEP_TOKENS,
             max_sequences=MAX_SEQUENCES,
+            prompt_tokens=PROMPT_TOKENS,
+            prefix_cache=prefix_cache,
         )
 
     def generate(

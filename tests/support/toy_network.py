@@ -28,22 +28,53 @@ class ToyCache:
         self.max_sequences = max_sequences
         self.rooms: dict[int, int] = {}
         self.hashes: dict[int, list[int]] = {}
+        self.prepared: dict[int, int] = {}
+        self.texts: dict[int, tuple[object, ...]] = {}  # salt and known pages of each slot
+        self.kept: dict[tuple[object, ...], list[int]] = {}
         self.opened = 0
 
     def free_tokens(self) -> int:
         return self.capacity_tokens - sum(self.rooms.values())
 
     def open(self, max_tokens: int) -> int:
+        slot = self.reserve(max_tokens)
+        self.prepare(slot, 0, max_tokens)
+        return slot
+
+    def reserve(self, max_tokens: int, salt: str = "") -> int:
         room = -(-max_tokens // PAGE_TOKENS) * PAGE_TOKENS
         if room > self.free_tokens() or len(self.rooms) == self.max_sequences:
             raise CapacityError(f"{max_tokens} tokens do not fit into {self.free_tokens()}")
         slot = next(slot for slot in range(self.max_sequences) if slot not in self.rooms)
-        self.rooms[slot], self.hashes[slot] = room, []
+        self.rooms[slot], self.hashes[slot], self.prepared[slot] = room, [], 0
+        self.texts[slot] = (salt,)
         self.opened += 1
         return slot
 
     def close(self, slot: int) -> None:
-        del self.rooms[slot], self.hashes[slot]
+        del self.rooms[slot], self.hashes[slot], self.prepared[slot], self.texts[slot]
+
+    def prepare(self, slot: int, start: int, count: int) -> None:
+        assert start <= len(self.hashes[slot]), "a position was skipped"
+        assert start >= self.known_tokens(slot), "what others may share would be written"
+        self.prepared[slot] = start + count
+
+    def known_tokens(self, slot: int) -> int:
+        return (len(self.texts[slot]) - 1) * PAGE_TOKENS
+
+    def reuse(self, slot: int, tokens: Sequence[int]) -> int:
+        while (end := self.known_tokens(slot) + PAGE_TOKENS) < len(tokens):
+            text = (*self.texts[slot], tuple(tokens[end - PAGE_TOKENS : end]))
+            if text not in self.kept:
+                break
+            self.texts[slot], self.hashes[slot] = text, list(self.kept[text])
+        return self.known_tokens(slot)
+
+    def keep(self, slot: int, tokens: Sequence[int]) -> None:
+        for at in range(0, len(tokens) - PAGE_TOKENS + 1, PAGE_TOKENS):
+            self.texts[slot] = (*self.texts[slot], tuple(tokens[at : at + PAGE_TOKENS]))
+            assert self.known_tokens(slot) <= len(self.hashes[slot]), "not computed yet"
+            self.kept.setdefault(self.texts[slot], self.hashes[slot][: self.known_tokens(slot)])
 
 
 @dataclass(frozen=True)
@@ -108,6 +139,7 @@ class ToyNetwork:
         past = cache.hashes[slot]
         assert 0 <= token < self.config.vocabulary
         assert position < cache.rooms[slot], "beyond the room that was reserved"
+        assert position < cache.prepared[slot], "no page was prepared"
         assert position <= len(past), "a position was skipped"
         del past[position:]  # computing a position again, after an interrupted step, is allowed
         before = past[-1] if past else 0x1234567

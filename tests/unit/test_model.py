@@ -104,6 +104,17 @@ def test_guessing_ahead_gives_the_same_answer_and_says_how_often_it_was_right() 
     assert guessed.accepted_tokens == guessed.drafted_tokens > 40
 
 
+def test_a_conversation_computes_its_past_once_and_strangers_share_nothing() -> None:
+    model, alone = toy(), toy()
+    for turn, salt, known in [("a", "", 0), ("b", "", 384), ("c", "mine", 0), ("d", "mine", 384)]:
+        done = model.generate("x" * 390 + turn, max_tokens=5, cache_salt=salt, **never_ending(seed=1))
+        assert (
+            done.tokens
+            == alone.generate("x" * 390 + turn, max_tokens=5, cache_salt=turn, **never_ending(seed=1)).tokens
+        )
+        assert (done.prompt_tokens, done.cached_tokens) == (392, known)
+
+
 def test_sampling_is_gemmas_unless_told_otherwise() -> None:
     assert Sampling() == Sampling(temperature=1.0, top_k=64, top_p=0.95, min_p=0.0)
     model = toy()

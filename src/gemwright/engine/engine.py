@@ -50,6 +50,8 @@ class _Books:
 
     state: State
     undelivered: tuple[_Drawn, ...] = ()
+    computed: tuple[tuple[int, int], ...] = ()
+    """By job, the tokens from its beginning that the last step made final in the cache."""
 
 
 class Engine:
@@ -59,6 +61,9 @@ class Engine:
     detokenizer: makes a new one for given stop strings. vocabulary: the ids it knows; a network may have more rows of
     logits, as padding, and those are never drawn.
     step_tokens: the most tokens of one forward pass. max_sequences: the most requests that run at once, at most that.
+    prompt_tokens: the most tokens of prompts in a pass while an answer is running; None: no limit but step_tokens.
+    max_guessing: nothing is guessed while more answers than that run, since they share the cost of a pass already.
+    prefix_cache: whether requests take over what earlier ones have computed for the same beginning.
     """
 
     def __init__(
@@ -70,6 +75,9 @@ class Engine:
         vocabulary: int,
         step_tokens: int = 512,
         max_sequences: int = 16,
+        prompt_tokens: int | None = None,
+        max_guessing: int = 4,
+        prefix_cache: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._network = network
@@ -77,6 +85,9 @@ class Engine:
         self._detokenizer = detokenizer
         self._vocabulary = vocabulary
         self._step_tokens = step_tokens
+        self._prompt_tokens = prompt_tokens
+        self._max_guessing = max_guessing
+        self._prefix_cache = prefix_cache
         self._clock = clock
         capacity_tokens = cache.free_tokens() // PAGE_TOKENS * PAGE_TOKENS
         self._books = _Books(State(capacity_tokens=capacity_tokens, max_running=max_sequences))
@@ -144,13 +155,28 @@ class Engine:
     def _draft(self) -> dict[int, tuple[int, ...]]:
         """Guesses for every running answer, by job."""
         answers = [job.id for job in self._books.state.running if self._tickets[job.id].outcomes]
+        if len(answers) > self._max_guessing:
+            return {}
         return {id: self._tickets[id].propose(self._vocabulary) for id in answers}
 
     def _plan(self, drafts: Mapping[int, int]) -> tuple[Slice, ...]:
-        state, slices = scheduler.plan(self._books.state, self._step_tokens, drafts)
-        self._books = replace(self._books, state=state)
+        self._books = replace(self._books, state=scheduler.admit(self._books.state))
         self._match()
+        if self._prefix_cache:
+            self._reuse()
+        _, slices = scheduler.plan(self._books.state, self._step_tokens, drafts, self._prompt_tokens)
         return slices
+
+    def _reuse(self) -> None:
+        """Skip what is known of the prompts by now; another request may be computing the same one."""
+        for job in self._books.state.running:
+            ticket, slot = self._tickets[job.id], self._slots[job.id]
+            if job.pending > 1 and not ticket.outcomes:
+                found = self._cache.reuse(slot, ticket.request.prompt)
+                if found > job.computed:
+                    self._books = replace(self._books, state=scheduler.skip(self._books.state, job.id, found))
+        for job in self._books.state.running:
+            self._tickets[job.id].cached_tokens = job.reused
 
     def _forward(self, slices: Sequence[Slice], drafts: Mapping[int, Sequence[int]]) -> list[Scores]:
         """The scores after each token that samples."""
@@ -171,14 +197,15 @@ class Engine:
         positions: list[int] = []
         slots: list[int] = []
         for piece in slices:
-            ticket = self._tickets[piece.id]
+            ticket, slot = self._tickets[piece.id], self._slots[piece.id]
             if ticket.started_s is None:
                 ticket.started_s = self._clock()
+            self._cache.prepare(slot, piece.start, piece.count)
             guesses = max(piece.samples - 1, 0)
-            tokens += ticket.tokens(piece.start, piece.count - guesses)
+            tokens += ticket.tokens(piece.start, piece.start + piece.count - guesses)
             tokens += drafts[piece.id][:guesses] if guesses else ()
             positions += range(piece.start, piece.start + piece.count)
-            slots += [self._slots[piece.id]] * piece.count
+            slots += [slot] * piece.count
         return Step(np.array(tokens, np.int32), np.array(positions, np.int32), np.array(slots, np.int32))
 
     def _sample(
@@ -200,13 +227,23 @@ class Engine:
     def _commit(self, slices: Sequence[Slice], drawn: tuple[_Drawn, ...]) -> None:
         finished = {one.ticket.id for one in drawn if one.outcome.token is None}
         counts = Counter(one.ticket.id for one in drawn)
-        self._books = _Books(scheduler.commit(self._books.state, slices, finished, counts), drawn)
+        computed = tuple((piece.id, piece.start + piece.count - piece.samples + counts[piece.id]) for piece in slices)
+        self._books = _Books(scheduler.commit(self._books.state, slices, finished, counts), drawn, computed)
 
     def _emit(self) -> None:
         for one in self._books.undelivered:
             one.ticket.deliver(one.index, one.outcome, one.answer)
-        self._books = replace(self._books, undelivered=())
+        for id, count in self._books.computed if self._prefix_cache else ():
+            self._keep(id, count)
+        self._books = replace(self._books, undelivered=(), computed=())
         self._match()
+
+    def _keep(self, id: int, computed: int) -> None:
+        """Let others share what the job has computed. Done again after an interruption, it finds nothing to do."""
+        slot = self._slots[id]
+        known = self._cache.known_tokens(slot)
+        if computed >= known + PAGE_TOKENS:
+            self._cache.keep(slot, self._tickets[id].tokens(known, computed))
 
     def _match(self) -> None:
         """Tickets and slots for exactly the jobs in the books. Cut short, it is simply done again."""
@@ -216,7 +253,7 @@ class Engine:
         for id in self._tickets.keys() - running.keys() - {job.id for job in self._books.state.waiting}:
             del self._tickets[id]
         for id in [id for id in running if id not in self._slots]:
-            self._slots[id] = self._cache.open(running[id].reserved)
+            self._slots[id] = self._cache.reserve(running[id].reserved, self._tickets[id].request.cache_salt)
 
     def _tidy(self) -> None:
         """Finish what a cut-short step left undone, and drop what was discarded."""

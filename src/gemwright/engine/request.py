@@ -33,10 +33,11 @@ class Speculation(Protocol):
 class RequestOptions(SamplingOptions, total=False):
     """What may be asked of one answer by keyword: the fields of `Sampling`, and how it is computed.
 
-    speculation: see `Request`.
+    speculation, cache_salt: see `Request`.
     """
 
     speculation: Speculation | None
+    cache_salt: str
 
 
 class Mask(Protocol):
@@ -56,6 +57,8 @@ class Request:
     stop: strings that do, besides those of `sampling.stop`.
     speculation: guesses tokens ahead, which are checked together; None computes token by token.
     mask: limits what may be drawn; None allows everything.
+    cache_salt: keys and values are shared only with requests of the same one. Whoever can time answers can tell whether
+    somebody has asked the same before; give strangers different salts.
     """
 
     prompt: tuple[int, ...]
@@ -67,6 +70,7 @@ class Request:
     want_logprobs: bool = False
     speculation: Speculation | None = None
     mask: Mask | None = None
+    cache_salt: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Finished:
 
     prefill_s: from the step that started the prompt to the first token; waiting in the queue does not count.
     decode_s: from the first token to the last one of the answer.
+    cached_tokens: of the prompt, taken over from what was computed before.
     drafted_tokens: guesses that were computed; accepted_tokens: of these, the ones that were right and used.
     """
 
@@ -93,6 +98,7 @@ class Finished:
     answer_tokens: int
     prefill_s: float
     decode_s: float
+    cached_tokens: int = 0
     drafted_tokens: int = 0
     accepted_tokens: int = 0
 
@@ -103,8 +109,20 @@ Event = Token | Finished
 class Cache(Protocol):
     """Keys and values of all running sequences (`gemwright.cache.KVCache`)."""
 
-    def open(self, max_tokens: int) -> int:
-        """A slot for a sequence of up to `max_tokens`. Raises CapacityError."""
+    def reserve(self, max_tokens: int, salt: str = "") -> int:
+        """A slot for a sequence of up to `max_tokens`; it shares with those of the same salt. Raises CapacityError."""
+
+    def prepare(self, slot: int, start: int, count: int) -> None:
+        """Room for the positions `start` to `start + count` of a slot, before they are written."""
+
+    def reuse(self, slot: int, tokens: Sequence[int]) -> int:
+        """How many of the slot's tokens are known, after taking over what others have computed; never the last one."""
+
+    def known_tokens(self, slot: int) -> int:
+        """So many tokens from the beginning of the slot others may share."""
+
+    def keep(self, slot: int, tokens: Sequence[int]) -> None:
+        """Lets others share the slot's next tokens, which are computed and final, as far as they fill pages."""
 
     def close(self, slot: int) -> None:
         """The slot and its room are free again."""

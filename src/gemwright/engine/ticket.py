@@ -61,19 +61,18 @@ class Ticket:
         self.request = request
         self.outcomes: list[Outcome] = []
         self.started_s: float | None = None
+        self.cached_tokens = 0
         self._new_detokenizer = detokenizer
         self._answer: Answer | None = None
         self._drafter: Drafter | None = None
 
-    def tokens(self, start: int, count: int) -> Sequence[int]:
-        """Ids at the positions `start` to `start + count`: of the prompt, or the one drawn last."""
+    def tokens(self, start: int, end: int) -> Sequence[int]:
+        """Ids at the positions `start` to `end` of prompt and answer so far."""
         prompt = self.request.prompt
-        if start < len(prompt):
-            return prompt[start : start + count]
-        token = self.outcomes[start - len(prompt)].token
-        assert token is not None
-        assert count == 1
-        return (token,)
+        if end <= len(prompt):
+            return prompt[start:end]
+        drawn = self.outcomes[max(start - len(prompt), 0) : end - len(prompt)]
+        return (*prompt[start:], *(outcome.token for outcome in drawn if outcome.token is not None))
 
     def take_answer(self) -> Answer:
         """The answer so far, taken out: if the step is cut short it is not put back, and the next one rebuilds it."""
@@ -190,6 +189,7 @@ class Ticket:
             answer_tokens=answer_tokens,
             prefill_s=first_s - (first_s if self.started_s is None else self.started_s),
             decode_s=last_s - first_s,
+            cached_tokens=self.cached_tokens,
             drafted_tokens=last.drafted,
             accepted_tokens=last.accepted,
         )

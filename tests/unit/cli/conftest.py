@@ -18,12 +18,12 @@ class FakeStream:
     """The pieces of one answer; an exception among them is raised in its turn."""
 
     def __init__(
-        self, pieces: Sequence[str | BaseException], seed: int | None, guessed: tuple[int, int] = (0, 0)
+        self, pieces: Sequence[str | BaseException], seed: int | None, counts: tuple[int, int, int] = (0, 0, 0)
     ) -> None:
         self._pieces: Iterator[str | BaseException] = iter(pieces)
         self._text = ""
         self._seed = seed
-        self._guessed = guessed
+        self._counts = counts
         self.closed = False
 
     def __iter__(self) -> FakeStream:
@@ -45,7 +45,7 @@ class FakeStream:
     @property
     def completion(self) -> Completion:
         tokens = tuple(range(len(self._text)))
-        drafted, accepted = self._guessed
+        cached, drafted, accepted = self._counts
         return Completion(
             self._text,
             tokens,
@@ -54,6 +54,7 @@ class FakeStream:
             prefill_s=0.5,
             decode_s=2.0,
             seed=self._seed,
+            cached_tokens=cached,
             drafted_tokens=drafted,
             accepted_tokens=accepted,
         )
@@ -66,7 +67,7 @@ class FakeModel:
     answers: list[Sequence[str | BaseException]] = field(default_factory=lambda: [("Hel", "lo.")])
     is_chat_tuned: bool = False
     chat_format: str = "transcript/1"
-    guessed: tuple[int, int] = (0, 0)
+    counts: tuple[int, int, int] = (0, 0, 0)
     asked: list[dict[str, Any]] = field(default_factory=list)
     streams: list[FakeStream] = field(default_factory=list)
     loaded_with: dict[str, Any] = field(default_factory=dict)
@@ -92,7 +93,7 @@ class FakeModel:
         self.asked.append(asked)
         if len(pieces) == 1 and isinstance(pieces[0], Exception):
             raise pieces[0]  # refused before it began
-        self.streams.append(FakeStream(pieces, asked["sampling"].seed, self.guessed))
+        self.streams.append(FakeStream(pieces, asked["sampling"].seed, self.counts))
         return self.streams[-1]
 
 

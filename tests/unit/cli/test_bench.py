@@ -26,7 +26,7 @@ def test_a_network_that_refuses_misuse_is_measured() -> None:
     network = ToyNetwork(ToyConfig(vocabulary=64, context_tokens=2000))
     rates = measure(network, Workload(prompt=600, generate=3, depth=700, batch=2, repeat=2), [1, 2, 3])
     assert {name: len(values) for name, values in rates.items()} == {"prefill": 2, "decode": 2}
-    assert network.rows_of_logits > 0
+    assert network.rows_of_candidates > 0
 
 
 def test_json_has_the_median_beside_its_spread_and_the_workload(run, toy) -> None:

@@ -58,10 +58,17 @@ def test_a_lookup_reaches_the_model_and_its_guesses_are_told(run, model, is_tune
     assert kind in asked
     assert asked["speculation"] == Lookup(tokens=9)
     assert "guesses" not in ran.err
-    model.guessed = (50, 32)
+    model.counts = (0, 50, 32)
     assert "32 of 50 guesses right" in run("run", "x", "--lookup", "9").err
     found = json.loads(run("run", "x", "--lookup", "9", "--json").out)
     assert (found["drafted_tokens"], found["accepted_tokens"]) == (50, 32)
+
+
+def test_known_prompt_tokens_are_told_and_do_not_count_as_computed(run, model) -> None:
+    model.counts = (8, 0, 0)
+    assert "10 prompt tokens (8 known) at 4.0/s" in run("run", "x").err
+    found = json.loads(run("run", "x", "--json").out)
+    assert (found["cached_tokens"], found["prefill_tokens_per_s"]) == (8, 4.0)
 
 
 def test_a_lookup_that_cannot_be_is_refused_before_anything_is_loaded(run, model) -> None:

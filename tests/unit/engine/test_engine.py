@@ -80,6 +80,18 @@ def test_log_probabilities_take_whole_rows() -> None:
     assert (network.rows_of_candidates, network.rows_of_logits) == (0, 3)
 
 
+def test_a_long_prompt_never_keeps_a_running_answer_from_its_next_token() -> None:
+    driven, network, _ = engine(step_tokens=64, capacity=1024, prompt_tokens=8)
+    answer = driven.submit(request([1], max_tokens=20))
+    next(answer)
+    long = driven.submit(request(list(range(60)) * 4, max_tokens=2))
+    for _ in range(19):
+        next(answer)
+        assert len(network.steps[-1]) == 1 + 8
+    assert tokens(list(long)) == slow_answer(ToyNetwork(), request(list(range(60)) * 4, max_tokens=2))
+    assert len(network.steps[20]) == 64, "alone it has the whole step"
+
+
 def test_requests_without_room_wait_and_are_served_in_order() -> None:
     driven, _, cache = engine(capacity=128, max_sequences=4, step_tokens=64)
     streams = [driven.submit(request([i] * 30, max_tokens=30, seed=i)) for i in range(7)]

@@ -13,7 +13,7 @@ from gemwright import ops
 from gemwright.engine.draft_model import DraftModel
 from gemwright.engine.engine import Engine
 from gemwright.engine.lookup import Lookup
-from gemwright.engine.request import Request, Token
+from gemwright.engine.request import Finished, Request, Token
 from gemwright.messages import Sampling
 from gemwright.model import Facts, Model
 from gemwright.step import Step
@@ -50,17 +50,22 @@ def alone() -> list[list[int]]:
     return [answers(1024, [request])[0] for request in requests()]
 
 
-def answers(step_tokens: int, together: list[Request]) -> list[list[int]]:
+def engine(step_tokens: int, *, prefix_cache: bool) -> Engine:
     net = network("default")
-    cache = net.new_cache(capacity_tokens=4096, max_step_tokens=step_tokens, max_sequences=8)
-    driven = Engine(
+    return Engine(
         net,
-        cache,
+        net.new_cache(capacity_tokens=8192, max_step_tokens=step_tokens, max_sequences=8),
         lambda stop: Detokenizer(tokenizer(), stop),
         vocabulary=tokenizer().vocabulary_size,
         step_tokens=step_tokens,
         max_sequences=8,
+        max_guessing=8,
+        prefix_cache=prefix_cache,
     )
+
+
+def answers(step_tokens: int, together: list[Request]) -> list[list[int]]:
+    driven = engine(step_tokens, prefix_cache=False)
     streams = [driven.submit(request) for request in together]
     return [[event.id for event in stream if isinstance(event, Token)] for stream in streams]
 
@@ -100,6 +105,40 @@ def test_a_model_that_drafts_for_itself_changes_nothing(sampling: Sampling) -> N
     one = Request(tuple(tokenizer().encode((TEXTS / "english.txt").read_text("utf-8")[:2600])), 40, 1, sampling)
     drafted = replace(one, speculation=DraftModel(network("default"), tokens=6))
     assert answers(512, [drafted]) == answers(512, [one])
+
+
+@lru_cache(maxsize=1)
+def long_prompt() -> tuple[int, ...]:
+    """More than two windows of text, and more than the ring of a step of 64 tokens."""
+    return tuple(tokenizer().encode((TEXTS / "english.txt").read_text("utf-8") * 5)[:1200])
+
+
+def test_an_agents_next_turn_computes_one_percent_of_its_beginning_and_answers_as_if_new() -> None:
+    with_cache, without = engine(64, prefix_cache=True), engine(512, prefix_cache=False)
+    first = Request(long_prompt(), 20, 7)
+    answer = [event.id for event in with_cache.submit(first) if isinstance(event, Token)]
+    second = Request((*first.prompt, *answer, *tokenizer().encode("And then?", bos=False)), 12, 8)
+    *fast, end = with_cache.submit(second)
+    *slow, _ = without.submit(second)
+    assert fast == slow
+    assert isinstance(end, Finished)
+    assert len(first.prompt) + len(answer) - end.cached_tokens <= 1 + 32
+
+
+def test_texts_that_part_early_or_run_beside_one_another_answer_as_if_alone() -> None:
+    """Beginnings within the window, beyond it, and where the windows' pages are gone; with wrong guesses on top."""
+    prompt, other = long_prompt(), tuple(tokenizer().encode("Meanwhile, in another town", bos=False))
+    together = [Request((*prompt[:end], *other), 10, end) for end in (1200, 1000, 100, 1001)]
+    expected = [answers(512, [one])[0] for one in together]
+    known = [(*one.prompt, *answer) for one, answer in zip(together, expected, strict=True)]
+    guessed = [replace(one, speculation=Guessing(text, 0.4)) for one, text in zip(together, known, strict=True)]
+    driven = engine(64, prefix_cache=True)
+    for _ in range(2):
+        streams = [driven.submit(one) for one in guessed]
+        events = [list(stream) for stream in streams]
+        assert [[event.id for event in each if isinstance(event, Token)] for each in events] == expected
+    found = [end.cached_tokens for *_, end in events if isinstance(end, Finished)]
+    assert sum(cached > 0 for cached in found) >= 2, found
 
 
 def test_a_single_thread_gives_the_answers_of_two() -> None:

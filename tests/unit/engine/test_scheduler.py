@@ -64,6 +64,20 @@ def test_what_was_computed_after_a_wrong_guess_is_computed_again() -> None:
     assert plan(state, budget=8)[1] == (Slice(0, 13, 1, 1),)
 
 
+def test_beside_an_answer_prompts_get_their_part_and_alone_the_whole_budget() -> None:
+    state = with_jobs(job(0, prompt=1), job(1, prompt=30))
+    state, slices = plan(state, budget=20, prompt_tokens=5)
+    assert slices == (Slice(0, 0, 1, 1), Slice(1, 0, 5, 0))
+    state = commit(state, slices, finished={0})
+    assert plan(state, budget=20, prompt_tokens=5)[1] == (Slice(1, 5, 20, 0),)
+
+
+def test_a_short_prompt_passes_a_long_one_that_still_gets_half() -> None:
+    state = with_jobs(job(0, prompt=500), job(1, prompt=90), job(2, prompt=7))
+    _, slices = plan(state, budget=40)
+    assert slices == (Slice(0, 0, 20, 0), Slice(1, 0, 13, 0), Slice(2, 0, 7, 1))
+
+
 def test_prompts_are_served_in_order_of_arrival() -> None:
     state = with_jobs(job(0, prompt=6), job(1, prompt=6), job(2, prompt=6))
     _, slices = plan(state, budget=8)
@@ -119,6 +133,7 @@ def test_random_runs_keep_every_promise(block: int) -> None:
 def _random_run(rng: random.Random, name: str) -> None:
     """Jobs arrive, are cancelled, finish early or late; each promise is checked at every step."""
     capacity, budget = rng.randint(8, 300), rng.randint(1, 24)
+    most = rng.choice([None, 1, 3, 8])
     state = State(capacity, max_running=rng.randint(1, budget))
     prompts: dict[int, int] = {}
     answers: dict[int, int] = {}
@@ -140,7 +155,7 @@ def _random_run(rng: random.Random, name: str) -> None:
             for one in state.running
             if one.computed >= prompts[one.id] and rng.random() < 0.7
         }
-        state, slices = plan(state, budget, drafts)
+        state, slices = plan(state, budget, drafts, most)
 
         assert sum(piece.count for piece in slices) <= budget, name
         assert state.free_tokens >= 0, name
@@ -155,9 +170,17 @@ def _random_run(rng: random.Random, name: str) -> None:
         decoding = {one.id for one in state.running if one.computed >= prompts[one.id]}
         assert decoding <= {piece.id for piece in slices}, f"{name}: an answer had to wait"
         prefilling = [one.id for one in state.running if one.pending > 1]
-        served = [piece.id for piece in slices if piece.id in prefilling]
-        assert served == prefilling[: len(served)], f"{name}: prompts out of order"
-        assert bool(served) == bool(prefilling), f"{name}: the first prompt was starved"
+        chunks = {piece.id: piece.count for piece in slices if piece.id in prefilling}
+        if prefilling:
+            pending = {one.id: one.pending for one in state.running}
+            oldest = chunks.get(prefilling[0], 0)
+            assert oldest, f"{name}: the oldest prompt was starved"
+            assert 2 * oldest >= sum(chunks.values()) or oldest == pending[prefilling[0]], f"{name}: less than half"
+            left_out = [pending[id] for id in prefilling[1:] if id not in chunks]
+            passed = [pending[id] for id in prefilling[1:] if id in chunks]
+            assert max(passed, default=0) <= min(left_out, default=10**9), f"{name}: a longer prompt passed"
+            if most and len(prefilling) < len(state.running):
+                assert sum(chunks.values()) <= most, f"{name}: answers were kept waiting"
 
         finished = set()
         right = {}

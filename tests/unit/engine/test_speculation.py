@@ -55,6 +55,17 @@ def test_right_guesses_save_their_steps() -> None:
     assert (ending(events).drafted_tokens, ending(events).accepted_tokens) == (10, 10)
 
 
+def test_nothing_is_guessed_while_many_answers_run() -> None:
+    driven, network, _ = engine(step_tokens=64, max_guessing=2)
+    lengths = (4, 20, 20)
+    streams = [driven.submit(guessed(request([i], max_tokens=n, seed=i))) for i, n in enumerate(lengths)]
+    ends = [ending(list(stream)) for stream in streams]
+    assert [end.answer_tokens for end in ends] == [4, 20, 20]
+    assert [len(step) for step in network.steps[:4]] == [3, 3, 3, 3]
+    assert len(network.steps[4]) == 2 * 6
+    assert ends[0].drafted_tokens == 0
+
+
 @pytest.mark.parametrize("max_tokens", range(1, 15))
 def test_nothing_is_computed_beyond_the_longest_answer(max_tokens: int) -> None:
     driven, network, _ = engine()
