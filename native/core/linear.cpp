@@ -174,6 +174,7 @@ void linear(const float* x, int tokens, int cols, const std::vector<const Packed
       else for (int q = 0; q < count; ++q) run.linear_float(p, tile + q, x, first, last, out[i], p.rows);
     }
   });
+  if (tokens == 1) expect(w.back()->data + w.back()->bytes);   // models keep their matrices in the order of use
 }
 
 // A piece of work computes the same rows of both products for its chunk of tokens, then combines them while they are
@@ -206,6 +207,7 @@ void linear_geglu(const float* x, int tokens, int cols, const PackedView& gate, 
       }
     }
   });
+  if (tokens == 1) expect(up.data + up.bytes);
 }
 
 void embed(const PackedView& table, const int* tokens, int count, float factor, float* out) {
