@@ -45,6 +45,7 @@ class Facts:
     parameters: int
     bytes: int
     precision: str
+    level: str = "stored"
 
 
 class Model:

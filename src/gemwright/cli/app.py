@@ -14,7 +14,7 @@ from gemwright import __version__
 from gemwright.cli.failure import guarded
 from gemwright.cli.opening import Loader
 
-COMMANDS = ("run", "chat", "bench", "perplexity", "models", "inspect")
+COMMANDS = ("run", "chat", "bench", "perplexity", "models", "inspect", "quantise")
 """Each is a module of this package that holds `command`, a function typer can read."""
 
 EPILOG = """

@@ -22,7 +22,8 @@ def open_model(
     context: typer.Context,
     name: str | None,
     *,
-    precision: str = "default",
+    level: str = "stored",
+    precision: str | None = None,
     threads: int | None = None,
     context_tokens: int | None = None,
 ) -> Model:
@@ -30,7 +31,7 @@ def open_model(
     if threads is not None:
         check_threads(threads, "--threads")
     load: Loader = context.obj or _default_loader()
-    return load(name, precision=precision, threads=threads, context_tokens=context_tokens)
+    return load(name, level=level, precision=precision, threads=threads, context_tokens=context_tokens)
 
 
 def sampling_from(

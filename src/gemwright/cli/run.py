@@ -38,7 +38,8 @@ def command(
     stop: options.StopOption = None,
     window: options.ContextOption = None,
     threads: options.ThreadsOption = None,
-    precision: options.PrecisionOption = "default",
+    level: options.LevelOption = "stored",
+    precision: options.PrecisionOption = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Continue the text as it is, even when the model was tuned for chat.")
     ] = False,
@@ -51,7 +52,7 @@ def command(
     sampling = sampling_from(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, stop=stop)
     text = prompt_text(prompt)
     started = time.perf_counter()
-    opened = open_model(context, model, precision=precision, threads=threads, context_tokens=window)
+    opened = open_model(context, model, level=level, precision=precision, threads=threads, context_tokens=window)
     load_s = time.perf_counter() - started
     with _stream(opened, text, max_tokens, sampling, raw) as stream:
         if as_json:

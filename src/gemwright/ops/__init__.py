@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from gemwright.ops.matrix import Matrix, embed, linear
 from gemwright.ops.paged import PAGE_TOKENS, PagedLayer, attend, cache_write
+from gemwright.ops.quantise import is_on_q4_0_grid, requantise
 from gemwright.ops.rows import add, argmax, geglu_mul, log_sum_exp, rms_norm, rope, rope_table, scan_strings, top_k
 from gemwright.ops.runtime import active_target, configure, set_threads, targets, threads, use_target
 
@@ -25,8 +26,10 @@ __all__ = [
     "configure",
     "embed",
     "geglu_mul",
+    "is_on_q4_0_grid",
     "linear",
     "log_sum_exp",
+    "requantise",
     "rms_norm",
     "rope",
     "rope_table",

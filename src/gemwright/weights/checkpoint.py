@@ -30,6 +30,7 @@ class Checkpoint:
     path: the file or directory that was opened.
     architecture: "gemma3" in GGUF; in safetensors config.json's `model_type`, such as "gemma3_text".
     config: GGUF metadata (see `cursor.Cursor.value` for its types), or config.json.
+    level: into how many bits its matrices go when they are used, a key of `levels.LEVELS`.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Checkpoint:
     architecture: str
     config: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
+    level: str = "stored"
 
     @property
     def directory(self) -> Path:
