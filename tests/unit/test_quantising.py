@@ -18,6 +18,7 @@ from gemwright.errors import FileError, NotFinite, UnsupportedModel, UsageError
 from gemwright.quantising import TYPES, quantise_file
 from gemwright.weights import TensorType, open_checkpoint
 from support.small_gemma3 import CONFIG, small_arrays, small_model, write_weights
+from unit.text.toy import Toy, toy_sentencepiece
 
 TEXT = "table aab\n\n   der  Uet"
 LEVELS = ("maximum_efficiency", "balanced", "performance", "stored")
@@ -56,10 +57,34 @@ def test_another_program_reads_the_file(tmp_path: Path, source: Path) -> None:
     assert fields["gemma3.attention.layer_norm_rms_epsilon"] == pytest.approx(1e-6)
     assert fields["tokenizer.ggml.add_bos_token"] is True
     assert fields["tokenizer.ggml.tokens"][-1].startswith("[PAD")
+    assert "      " in fields["tokenizer.ggml.tokens"], "llama.cpp looks for runs of spaces, not of U+2581"
     assert fields["general.file_type"] == 8, "most of it is Q5_0, because few of its rows are of 256 values"
     assert {t.name: t.tensor_type.name for t in reader.tensors} == {n: t.type.name for n, t in ours.tensors.items()}
     for tensor in reader.tensors:
         assert tensor.data.tobytes() == ours.tensors[tensor.name].data.tobytes()
+
+
+def test_a_vocabulary_in_tokenizer_model_gives_the_same_pieces(tmp_path: Path, source: Path) -> None:
+    (source / "tokenizer.json").unlink()
+    (source / "tokenizer.model").write_bytes(toy_sentencepiece(Toy.of()))
+    quantise_file(source, tmp_path / "made.gguf")
+    assert load(tmp_path / "made.gguf").encode(TEXT) == load(source).encode(TEXT)
+
+
+@pytest.mark.parametrize(("name", "end"), [("small-it", 7), ("small", 1)])
+def test_an_answer_ends_as_the_model_was_taught(tmp_path: Path, name: str, end: int) -> None:
+    """<end_of_turn> is piece 7 of the toy's vocabulary, <eos> piece 1."""
+    quantise_file(small_model(tmp_path / name), tmp_path / "made.gguf")
+    assert open_checkpoint(tmp_path / "made.gguf").config["tokenizer.ggml.eos_token_id"] == end
+
+
+@pytest.mark.parametrize("place", ["chat_template.jinja", "tokenizer_config.json"])
+def test_the_chat_template_is_handed_on_as_it_stands(tmp_path: Path, source: Path, place: str) -> None:
+    template = "{{ bos_token }}{% for m in messages %}…{% endfor %}"
+    content = template if place.endswith("jinja") else json.dumps({"chat_template": template})
+    (source / place).write_text(content, "utf-8")
+    quantise_file(source, tmp_path / "made.gguf")
+    assert open_checkpoint(tmp_path / "made.gguf").config["tokenizer.chat_template"] == template
 
 
 def test_norms_get_the_one_that_gguf_files_have_added(tmp_path: Path, source: Path) -> None:

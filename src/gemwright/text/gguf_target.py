@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gemwright.errors import FileError
+from gemwright.text.files import read_bounded
 from gemwright.text.pieces import Checkpoint, Pieces, PieceType, pack, spellings
 from gemwright.text.sentencepiece_model import sentencepiece_pieces
 from gemwright.text.tokenizer import Tokenizer
 from gemwright.text.tokenizer_json import json_pieces
-from gemwright.text.tuning import instruction_tuning
+from gemwright.text.tuning import instruction_tuning, read_object
 
 _MARK = "▁".encode()
+_MAX_TEMPLATE_BYTES = 1 << 20
 
 
 def gguf_tokenizer(checkpoint: Checkpoint, rows: int) -> dict[str, Any]:
@@ -41,7 +44,17 @@ def gguf_tokenizer(checkpoint: Checkpoint, rows: int) -> dict[str, Any]:
         "tokenizer.ggml.add_bos_token": True,
         "tokenizer.ggml.add_eos_token": False,
         "tokenizer.ggml.add_space_prefix": False,
+        **_chat_template(checkpoint.directory),
     }
+
+
+def _chat_template(directory: Path) -> dict[str, str]:
+    """The template beside the weights, as it stands: other programs evaluate it, we never do."""
+    if (path := directory / "chat_template.jinja").exists():
+        return {"tokenizer.chat_template": read_bounded(path, _MAX_TEMPLATE_BYTES).decode("utf-8", "replace")}
+    path = directory / "tokenizer_config.json"
+    template = read_object(path).get("chat_template") if path.exists() else None
+    return {"tokenizer.chat_template": template} if isinstance(template, str) else {}
 
 
 def _pieces(checkpoint: Checkpoint) -> Pieces:

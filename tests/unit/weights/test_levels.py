@@ -82,8 +82,9 @@ def test_four_bits_are_made_of_eight_but_not_of_six() -> None:
 
 
 def test_a_mixture_of_few_bits_keeps_the_promise_by_its_mean() -> None:
-    """The usual Q4_K_M files hold some Q6_K."""
-    tensors = {f"{i}.q": tensor(T.Q4_K, 256) for i in range(3)} | {"0.v": tensor(T.Q6_K, 256)}
+    """The usual Q4_K_M files hold some Q6_K, and Q8_0 on purpose where it matters."""
+    tensors = {f"{i}.q": tensor(T.Q4_K, 256) for i in range(6)}
+    tensors |= {"0.v": tensor(T.Q6_K, 256), "1.v": tensor(T.Q8_0, 256)}
     assert plan("maximum_efficiency", **tensors) == {name: t.type for name, t in tensors.items()}
 
 
