@@ -123,7 +123,8 @@ def levels_page() -> str:
                 "*Most bits*: what a quantised weight of the layers may take in the mean. Why they are so:\n"
                 "[decisions/levels.md](../decisions/levels.md).",
                 f"## Measured\n\n{record['source']}, by `scripts/measure_levels.py`, which says how; "
-                f"{machine['cpu']}, {machine['target']}.\nSpeeds are of one thread, for each second of its processor time. MB: of the weights in a file.",
+                f"{machine['cpu']}, {machine['target']}.\nSpeeds are of one thread, for each second of its processor "
+                "time. MB: of the weights in a file.",
                 "\n".join(sizes),
                 "Perplexity (its change), mean KL in nats from the float weights, and how often both find the same\n"
                 "token likeliest, over the second half of chunks of 512 tokens:",
