@@ -25,6 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from gemwright import ops
+from gemwright.cli.passage import PASSAGE
 from gemwright.cli.throughput import Workload, measure
 from gemwright.models import ARCHITECTURES, Network, describe
 from gemwright.settings import load_settings
@@ -48,7 +49,7 @@ def main(folder: Path) -> None:
     checkpoint = open_checkpoint(folder)
     networks = {name: build(checkpoint, name) for name in NAMES}
     quality = {text.stem: judge(networks, checkpoint, text) for text in TEXTS if text.exists()}
-    speed = race(networks)
+    speed = race(networks, Tokenizer.from_checkpoint(checkpoint).encode(PASSAGE))
     levels = {
         name: {
             **sizes(replace(checkpoint, level=name)),
@@ -112,14 +113,14 @@ def add(sums: dict[str, np.ndarray], networks: dict[str, Network], hidden: dict[
         sums[name] += (found[np.arange(len(following)), following].sum(dtype=np.float64), kl, top)
 
 
-def race(networks: dict[str, Network]) -> dict[str, dict[str, float]]:
-    """Tokens a second of each level, in turns."""
+def race(networks: dict[str, Network], text: list[int]) -> dict[str, dict[str, float]]:
+    """Tokens a second of each level, in turns. text: token ids, what is read and generated."""
     ops.set_threads(1)
     work = Workload(prompt=256, generate=48, depth=0, batch=1, repeat=1)
     rates: dict[str, dict[str, list[float]]] = {name: {} for name in networks}
     for _ in range(TURNS):
         for name, net in networks.items():
-            for kind, values in measure(net, work, time.process_time).items():
+            for kind, values in measure(net, work, text, time.process_time).items():
                 rates[name].setdefault(f"{kind}_tokens_per_s", []).extend(values)
     return {name: {kind: statistics.median(values) for kind, values in found.items()} for name, found in rates.items()}
 

@@ -21,6 +21,19 @@ inline void relax() { asm volatile("yield"); }
 // the length of a pause on current CPUs; not tuned.
 constexpr int kSpins = 2000;
 
+// What waiting threads ask for, at most so many bytes after what was named last: they fit into a second-level cache.
+constexpr size_t kExpected = 384 << 10, kAsked = 256;
+std::atomic<const char*> expected{nullptr};
+std::atomic<size_t> asked{kExpected};
+
+inline void ask_for_expected() {
+  if (asked.load(std::memory_order_relaxed) >= kExpected) return relax();
+  size_t at = asked.fetch_add(kAsked, std::memory_order_relaxed);
+  if (at >= kExpected) return;
+  const char* from = expected.load(std::memory_order_relaxed) + at;
+  for (size_t line = 0; line < kAsked; line += 64) __builtin_prefetch(from + line);   // of no effect where nothing is mapped
+}
+
 // A round of work is open from run() until the caller finds no piece left. A worker that wakes in time joins it; one
 // that does not is not waited for, so a small job never costs the time it takes to wake a thread, and a busy machine
 // slows us down only by what it takes.
@@ -83,7 +96,7 @@ class Pool {
     for (;;) {
       unsigned round;
       for (int spins = 0; (round = round_.load(std::memory_order_acquire)) == seen; ++spins) {
-        if (spins < kSpins) relax();
+        if (spins < kSpins) ask_for_expected();
         else round_.wait(seen, std::memory_order_acquire);
       }
       seen = round;
@@ -127,6 +140,11 @@ void set_threads(int count) {
   if (!pool || pool->size() == count) return;
   delete pool;
   pool = nullptr;
+}
+
+void expect(const void* data) {
+  expected.store((const char*)data, std::memory_order_relaxed);
+  asked.store(0, std::memory_order_relaxed);
 }
 
 void parallel_for(int n, int grain, const Range& fn) {

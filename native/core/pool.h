@@ -14,4 +14,7 @@ void set_threads(int count);
 // One call at a time: concurrent callers wait for each other. fn must not throw and must not call parallel_for.
 void parallel_for(int n, int grain, const Range& fn);
 
+// Says what memory will be read next: threads that wait for work ask for it, so that it is near when work comes.
+void expect(const void* data);
+
 }  // namespace gw

@@ -17,6 +17,7 @@ from gemwright.model import Facts, Model
 from gemwright.models import ARCHITECTURES
 from gemwright.models.weights import Precision
 from gemwright.settings import Settings, check_threads, load_settings
+from gemwright.store import Store
 from gemwright.text.chat import GEMMA3, TRANSCRIPT
 from gemwright.text.tokenizer import Tokenizer
 from gemwright.text.tuning import instruction_tuning
@@ -54,6 +55,7 @@ def load(
     precision: Precision | None = None,
     threads: int | None = None,
     context_tokens: int | None = None,
+    prefix_cache: bool = True,
     cache_dir: str | os.PathLike[str] | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> Model:
@@ -65,8 +67,9 @@ def load(
     precision: "default" computes with 8-bit activations, "exact" as float math would, slower. None: the level's own.
     threads: of the whole process from now on; all CPUs it may use unless GEMWRIGHT_THREADS says otherwise.
     context_tokens: room that running requests share; 8192, or less for a model with less, unless asked for.
-    cache_dir: where the default model is put together. announce: is told what takes time, and the licence notice once;
-    without it, standard error is.
+    prefix_cache: whether a request takes over what others have computed for the same beginning of a prompt.
+    cache_dir: where the default model is put together and packed models are kept.
+    announce: is told what takes time, and the licence notice once; without it, standard error is.
 
     Raises UsageError (an option or name that cannot be), FileError and its kin (a file that cannot be used),
     CapacityError (no memory), NotFinite (a weight to be converted is no number).
@@ -78,8 +81,9 @@ def load(
         settings = replace(settings, threads=check_threads(threads, "threads"))
     if cache_dir is not None:
         settings = replace(settings, cache_dir=Path(cache_dir))
-    checkpoint = replace(open_named(name_or_path, settings, announce or _to_stderr), level=check_level(level))
-    return _build(checkpoint, precision, settings, context_tokens)
+    announce = announce or _to_stderr
+    checkpoint = replace(open_named(name_or_path, settings, announce), level=check_level(level))
+    return _build(checkpoint, precision, settings, announce, context_tokens, prefix_cache)
 
 
 def load_optimized_gemma(model_name: str | os.PathLike[str], optimization_level: str = "balanced") -> Model:
@@ -126,13 +130,22 @@ def _unknown(text: str, name: str) -> UsageError:
     )
 
 
-def _build(checkpoint: Checkpoint, precision: Precision, settings: Settings, context_tokens: int | None) -> Model:
+def _build(
+    checkpoint: Checkpoint,
+    precision: Precision,
+    settings: Settings,
+    announce: Callable[[str], None],
+    context_tokens: int | None,
+    prefix_cache: bool = True,
+) -> Model:
     architecture = require_architecture(checkpoint, ARCHITECTURES)
     ops.configure(settings)
-    network = ARCHITECTURES[architecture](checkpoint, precision)
+    store = Store(settings.cache_dir / "packed", settings.packed_bytes, announce)
+    network = ARCHITECTURES[architecture](checkpoint, precision, store)
     tokenizer = Tokenizer.from_checkpoint(checkpoint)
     template = GEMMA3 if instruction_tuning(checkpoint).chat else TRANSCRIPT
-    return Model(network, tokenizer, template, _facts(checkpoint, precision), context_tokens=context_tokens)
+    facts = _facts(checkpoint, precision)
+    return Model(network, tokenizer, template, facts, context_tokens=context_tokens, prefix_cache=prefix_cache)
 
 
 def _facts(checkpoint: Checkpoint, precision: Precision) -> Facts:

@@ -12,6 +12,7 @@ from gemwright.errors import NotFinite
 from gemwright.models import ARCHITECTURES, Network
 from gemwright.models import weights as loader
 from gemwright.ops import matrix
+from gemwright.store import Store
 from gemwright.weights import LEVELS, TensorType, open_checkpoint
 from support import fp32_gemma3
 from support.grouping import in_chunks
@@ -21,9 +22,16 @@ from support.tiny_gemma3 import NAMES, assert_near, golden
 TOKENS = np.random.default_rng(7).integers(0, 300, 48).astype(np.int32)
 
 
-def network(path: Path, level: str) -> Network:
+def network(path: Path, level: str, store: Store | None = None) -> Network:
     checkpoint = replace(open_checkpoint(path), level=level)
-    return ARCHITECTURES[checkpoint.architecture](checkpoint, LEVELS[level].precision)
+    return ARCHITECTURES[checkpoint.architecture](checkpoint, LEVELS[level].precision, store)
+
+
+def bounded(path: Path, level: str) -> Network:
+    """`network`, but "stored" with keys and values in float32: only weights may differ there, and none do."""
+    checkpoint = replace(open_checkpoint(path), level=level)
+    precision = "exact" if level == "stored" else LEVELS[level].precision
+    return ARCHITECTURES[checkpoint.architecture](checkpoint, precision)
 
 
 def logits(net: Network) -> np.ndarray:
@@ -44,7 +52,7 @@ def test_every_level_is_as_near_to_float32_math_as_its_bits_allow(
 ) -> None:
     path = small_model(tmp_path, dtype=dtype)
     reference = fp32_gemma3.from_checkpoint(open_checkpoint(path))
-    found = error(logits(network(path, level)), reference.logits(reference.hidden(TOKENS)))
+    found = error(logits(bounded(path, level)), reference.logits(reference.hidden(TOKENS)))
     print(f"{level} {dtype}: {found:.2e}")
     assert found <= most
 
@@ -58,6 +66,43 @@ def test_fewer_bits_are_less_exact_so_they_were_really_taken(tmp_path: Path) -> 
     assert errors[2] > 3 * errors[1]
 
 
+@pytest.mark.parametrize("level", ["balanced", "maximum_efficiency"])
+@pytest.mark.parametrize("dtype", ["BF16", "F32"])
+def test_a_head_that_is_converted_is_split_too_and_its_candidates_are_the_largest_logits(
+    tmp_path: Path, dtype: str, level: str
+) -> None:
+    net = network(small_model(tmp_path, dtype=dtype), level)
+    assert net.embed.is_split
+    hidden = in_chunks(net, TOKENS, len(TOKENS))
+    rows = net.logits(hidden)
+    for k, below in [(1, 300), (40, 300), (7, 50)]:
+        ids, values = net.candidates(hidden, k, below)
+        expected = np.argsort(-rows[:, :below], axis=1, kind="stable")[:, :k]
+        np.testing.assert_array_equal(ids, expected)
+        np.testing.assert_array_equal(values, np.take_along_axis(rows, expected, axis=1))
+
+
+def test_a_converted_model_is_kept_packed_beside_other_levels_and_computes_the_same_bits(tmp_path: Path) -> None:
+    path, said = small_model(tmp_path / "model"), list[str]()
+    store = Store(tmp_path / "packed", 1_000_000_000, said.append, smallest_bytes=0)
+    for _ in range(2):
+        for level in LEVELS:
+            np.testing.assert_array_equal(logits(network(path, level, store)), logits(network(path, level)), level)
+    assert len(said) == len(store.kept()) == 3, "a bf16 file at `performance` is packed as it is stored"
+
+
+def test_blocks_of_another_version_of_the_conversion_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, said = small_model(tmp_path / "model"), list[str]()
+    store = Store(tmp_path / "packed", 1_000_000_000, said.append, smallest_bytes=0)
+    for version in (1, 2, 2):
+        monkeypatch.setattr(loader, "CONVERSION_VERSION", version)
+        network(path, "balanced", store)
+    assert len(said) == 2
+    assert len(store.kept()) == 1
+
+
 @pytest.mark.parametrize(
     ("level", "most"), [("stored", 1e-4), ("performance", 0.02), ("balanced", 0.03), ("maximum_efficiency", 0.15)]
 )
@@ -65,7 +110,7 @@ def test_fewer_bits_are_less_exact_so_they_were_really_taken(tmp_path: Path) -> 
 def test_models_of_widths_that_few_blocks_fit_load_at_every_level(name: str, level: str, most: float) -> None:
     """Nearly all their matrices stay in 16 bits; some output projections have 32 columns."""
     g = golden(name)
-    net = network(g.path, level)
+    net = bounded(g.path, level)
     assert_near(net.logits(in_chunks(net, g.tokens, len(g.tokens))), g.logits, most)
 
 
@@ -104,3 +149,7 @@ def test_nan_among_the_weights_is_found_while_loading(tmp_path: Path, level: str
     write_weights(path, arrays)
     with pytest.raises(NotFinite, match=r"model\.layers\.3\.mlp\.up_proj\.weight"):
         network(path, level)
+    store = Store(tmp_path / "packed", 1_000_000_000, lambda sentence: None, smallest_bytes=0)
+    with pytest.raises(NotFinite):
+        network(path, level, store)
+    assert not store.kept(), "nothing half converted is kept"

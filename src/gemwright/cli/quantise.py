@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gemwright.cli import options
+from gemwright.cli.parser import Argument, Context, Option
 from gemwright.cli.tables import table
 from gemwright.cli.terminal import printable, say
 
@@ -18,14 +17,15 @@ if TYPE_CHECKING:
 
 
 def command(
+    context: Context,
     source: options.ModelArgument,
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="The .gguf file to write.")],
+    target: Annotated[Path, Argument(metavar="TARGET", help="The .gguf file to write.")],
     level: options.LevelOption = "maximum_efficiency",
     matrices: Annotated[
         str | None,
-        typer.Option("--type", metavar="NAME", help="Write every matrix as BF16, F16, Q8_0, Q5_0 or Q4_0 instead."),
+        Option("--type", metavar="NAME", help="Write every matrix as BF16, F16, Q8_0, Q5_0 or Q4_0 instead."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace TARGET if it exists.")] = False,
+    force: Annotated[bool, Option("--force", help="Replace TARGET if it exists.")] = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Write a model as a GGUF file of fewer bits.

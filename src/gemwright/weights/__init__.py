@@ -2,6 +2,7 @@
 
 checkpoint   open_checkpoint(path): what a file holds, whatever its format
 table        match(rows, checkpoint): exactly the tensors an architecture needs
+identity     identity(checkpoint): what tells models apart without reading their weights
 levels       plan_types(checkpoint, tensors): into how many bits each matrix goes;  convert    how it gets there
 types, tensor, dequant, kquants, bits    how numbers are stored, and what they mean
 gguf, cursor, strings, gguf_writer    one format;  safetensors, shards, jsonfile    the other
@@ -11,9 +12,10 @@ mapped, layout, foreign, quoted    files as bytes, places within them, files of 
 from __future__ import annotations
 
 from gemwright.weights.checkpoint import Checkpoint, open_checkpoint, require_architecture
-from gemwright.weights.convert import CONVERTIBLE, Bytes, converted
+from gemwright.weights.convert import CONVERSION_VERSION, CONVERTIBLE, Bytes, converted
 from gemwright.weights.dequant import dequantize
 from gemwright.weights.gguf_writer import Entry, file_bytes, write_gguf
+from gemwright.weights.identity import identity
 from gemwright.weights.levels import LEVELS, check_level, plan_types
 from gemwright.weights.mapped import release
 from gemwright.weights.strings import StringArray
@@ -22,6 +24,7 @@ from gemwright.weights.tensor import Tensor
 from gemwright.weights.types import TensorType
 
 __all__ = [
+    "CONVERSION_VERSION",
     "CONVERTIBLE",
     "LEVELS",
     "Bytes",
@@ -35,6 +38,7 @@ __all__ = [
     "converted",
     "dequantize",
     "file_bytes",
+    "identity",
     "match",
     "open_checkpoint",
     "plan_types",

@@ -15,6 +15,9 @@ from gemwright.weights.types import TensorType
 CONVERTIBLE = (TensorType.F32, TensorType.F16, TensorType.BF16, TensorType.Q8_0)
 """Types that are precise enough to be rounded once more."""
 
+CONVERSION_VERSION = 1
+"""Of the numbers that conversion makes: raised whenever the same weights would become other blocks."""
+
 Bytes = npt.NDArray[np.uint8]
 
 

@@ -27,7 +27,8 @@ def tensor(kind: TensorType, cols: int, *, on_grid: bool = False) -> Tensor:
 
 
 def plan(level: str, **tensors: Tensor) -> dict[str, TensorType]:
-    checkpoint = Checkpoint(Path("toy"), "gguf", "gemma3", MappingProxyType({}), MappingProxyType(tensors), level=level)
+    config, named = MappingProxyType({}), MappingProxyType(tensors)
+    checkpoint = Checkpoint(Path("toy"), "gguf", "gemma3", config, named, stamps=(), level=level)
     return plan_types(checkpoint, tensors)
 
 
