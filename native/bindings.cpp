@@ -16,6 +16,7 @@
 #include "core/pack.h"
 #include "core/pool.h"
 #include "core/probe.h"
+#include "core/quantise_weights.h"
 
 namespace nb = nanobind;
 using nb::arg;
@@ -228,6 +229,40 @@ static nb::tuple quantise(Vector x, bool wide) {
   return nb::make_tuple(codes, scale, at, outlier);
 }
 
+using Bytes = In<uint8_t, nb::ndim<1>>;
+
+// How many values `data` holds as ggml type `type`; throws unless they are whole blocks.
+static int64_t count_values(Bytes data, int type) {
+  gw::TypeInfo info = gw::type_info(type);
+  require(data.shape(0) % info.block_bytes == 0, "data is not a whole number of blocks");
+  return (int64_t)(data.shape(0) / info.block_bytes) * info.block_values;
+}
+
+// (blocks of type `to`, place of the first value that cannot be converted or -1).
+static nb::tuple requantise(Bytes data, int from, int to) {
+  require(gw::can_requantise(from, to), "requantise: not between these types");
+  int64_t count = count_values(data, from);
+  gw::TypeInfo info = gw::type_info(to);
+  require(count % info.block_values == 0 && count < (int64_t)1 << 40, "requantise: not a whole number of blocks");
+  size_t bytes = (size_t)(count / info.block_values) * info.block_bytes;
+  void* p = gw::take_buffer(bytes);
+  nb::ndarray<nb::numpy, uint8_t> out((uint8_t*)p, {bytes}, nb::capsule(p, [](void* q) noexcept { gw::recycle(q); }));
+  int64_t bad;
+  {
+    nb::gil_scoped_release free;
+    bad = gw::requantise((gw::Type)from, data.data(), count, (gw::Type)to, out.data());
+  }
+  return nb::make_tuple(out, bad);
+}
+
+static bool is_on_q4_0_grid(Bytes data, int type) {
+  require(type == (int)gw::Type::f32 || type == (int)gw::Type::f16 || type == (int)gw::Type::bf16, "is_on_q4_0_grid: not a float type");
+  int64_t count = count_values(data, type);
+  require(count % gw::kGroup == 0, "is_on_q4_0_grid: a multiple of 32 values is needed");
+  nb::gil_scoped_release free;
+  return gw::is_on_q4_0_grid((gw::Type)type, data.data(), count);
+}
+
 // End of `count` strings (uint64 length, then bytes) that start at `offset`, or -1 where they would pass the end.
 static int64_t scan_strings(In<uint8_t, nb::ndim<1>> region, int64_t offset, int64_t count) {
   const uint8_t* p = region.data();
@@ -340,6 +375,8 @@ NB_MODULE(_native, m) {
     return gw::kernels().log_sum_exp(row.data(), (int)row.shape(0));
   }, arg("row").noconvert());
   m.def("quantise", &quantise, arg("x").noconvert(), arg("wide"));
+  m.def("requantise", &requantise, arg("data").noconvert(), arg("from_type"), arg("to_type"));
+  m.def("is_on_q4_0_grid", &is_on_q4_0_grid, arg("data").noconvert(), arg("type"));
   m.def("checksum", [](In<uint8_t, nb::ndim<1>> data) {
     nb::gil_scoped_release free;
     return gw::checksum(data.data(), data.shape(0));

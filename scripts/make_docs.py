@@ -1,20 +1,24 @@
 """Writes the pages of docs/reference that are made from the program; with --check, only says which are stale.
 
 The command line page comes from the commands themselves, the exit codes from errors.py, the environment variables
-from the docstring of settings.py. So they cannot claim what the program does not do.
+from the docstring of settings.py, the levels from weights/levels.py and what scripts/measure_levels.py recorded. So
+they cannot claim what the program does not do.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from gemwright import errors, settings
 from gemwright.cli.app import ABOUT, COMMANDS, command_named
 from gemwright.cli.failure import INTERRUPTED, PIPE_CLOSED
 from gemwright.cli.parser import Argument, Parameter, parameters
+from gemwright.weights import LEVELS
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 MADE = "<!-- Made by `make docs` from {source}; edit that, not this. -->"
@@ -36,7 +40,12 @@ def main(arguments: list[str]) -> int:
 
 def stale_pages() -> dict[Path, str]:
     """What each page should hold, for pages that do not hold it."""
-    pages = {"cli.md": cli_page(), "exit-codes.md": exit_codes_page(), "environment.md": environment_page()}
+    pages = {
+        "cli.md": cli_page(),
+        "exit-codes.md": exit_codes_page(),
+        "environment.md": environment_page(),
+        "levels.md": levels_page(),
+    }
     made = {REFERENCE / name: text for name, text in pages.items()}
     return {path: text for path, text in made.items() if not path.is_file() or path.read_text("utf-8") != text}
 
@@ -85,6 +94,56 @@ def environment_page() -> str:
     rows += [f"| `{name}` | {meaning.strip()} |" for name, meaning in (line.split(maxsplit=1) for line in lines)]
     made = MADE.format(source="src/gemwright/settings.py")
     return "\n\n".join(["# Environment variables", made, "\n".join(rows)]) + "\n"
+
+
+def levels_page() -> str:
+    """What each level does, and what scripts/measure_levels.py found it to cost and gain."""
+    record = json.loads((REFERENCE / "levels.json").read_text("utf-8"))
+    found = record["levels"]
+    rows = ["| level | weights and activations | precision | most bits |", "|---|---|---|--:|"]
+    rows += [f"| `{name}` | {one.meaning} | `{one.precision}` | {one.bits:g} |" for name, one in LEVELS.items()]
+    sizes = [
+        "| level | MB | bits a weight | of the layers | prefill tokens/s | decode tokens/s |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    sizes += [
+        f"| `{name}` | {one['bytes'] / 1e6:.0f} | {one['bits_per_weight']:.2f} | {one['bits_per_layer_weight']:.2f} "
+        f"| {one['prefill_tokens_per_s']:.0f} | {one['decode_tokens_per_s']:.1f} |"
+        for name, one in found.items()
+    ]
+    machine = record["machine"]
+    return (
+        "\n\n".join(
+            [
+                "# Optimisation levels",
+                MADE.format(source="src/gemwright/weights/levels.py and levels.json"),
+                "\n".join(rows),
+                "*Most bits*: what a quantised weight of the layers may take in the mean. Why they are so:\n"
+                "[decisions/levels.md](../decisions/levels.md).",
+                f"## Measured\n\n{record['source']}, by `scripts/measure_levels.py`, which says how; "
+                f"{machine['cpu']}, {machine['target']}.\nSpeeds are of one thread, for each second of its processor "
+                "time. MB: of the weights in a file.",
+                "\n".join(sizes),
+                "Perplexity (its change), mean KL in nats from the float weights, and how often both find the same\n"
+                "token likeliest, over the second half of chunks of 512 tokens:",
+                "\n".join(_quality_rows(found)),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _quality_rows(found: dict[str, Any]) -> Iterator[str]:
+    yield "| text | level | perplexity | | mean KL | same top token | tokens |"
+    yield "|---|---|--:|--:|--:|--:|--:|"
+    for text, reference in found["performance"]["texts"].items():
+        for name, level in found.items():
+            one = level["texts"][text]
+            change = one["perplexity"] / reference["perplexity"] - 1
+            yield (
+                f"| {text} | `{name}` | {one['perplexity']:.2f} | {change:+.1%} | {one['mean_kl']:.4f} "
+                f"| {one['same_top']:.1%} | {one['tokens']} |"
+            )
 
 
 def _option_rows(rows: list[Parameter]) -> Iterator[str]:

@@ -1,12 +1,13 @@
 #include "pack.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <stdexcept>
 #include <string>
+
+#include "float_bits.h"
 
 namespace gw {
 namespace {
@@ -15,8 +16,6 @@ using U8 = const uint8_t*;
 
 uint16_t u16(U8 p) { uint16_t v; std::memcpy(&v, p, 2); return v; }
 uint32_t u32(U8 p) { uint32_t v; std::memcpy(&v, p, 4); return v; }
-
-float half_to_float(uint16_t h) { return (float)std::bit_cast<_Float16>(h); }
 
 constexpr int8_t kIq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
@@ -168,7 +167,7 @@ void split_tile(U8 from, size_t row_bytes, const PackedView& to, int tile_index,
       Group group;
       read_group(Type::q8_0, from + r * row_bytes, g, group);
       uint8_t half[2][kGroup];
-      double s = half_to_float(group.s);
+      double s = half_value(group.s);
       bool exact[kGroup] = {};
       for (int i = 0; i < kExact; ++i) exact[columns[g * kExact + i] - g * kGroup] = true;
       for (int i = 0; i < kGroup; ++i) {
@@ -206,7 +205,7 @@ float split_column(const PackedView& p, const uint8_t* tile, int row, int k) {
   int high = tile[(size_t)g * code_bytes(p.codes) + step / 2 * kStepBytes + row % kRows * kStep + in % kStep];
   int low = p.low(row)[g * (kGroup / 2) + in % (kGroup / 2)];
   int code = (step % 2 ? high >> 4 : high & 15) << 4 | (in < kGroup / 2 ? low & 15 : low >> 4);
-  return half_to_float(u16(tile + p.scales_at + (size_t)g * scale_bytes(p.scales) + 2 * (row % kRows))) * (float)(code - 128);
+  return half_value(u16(tile + p.scales_at + (size_t)g * scale_bytes(p.scales) + 2 * (row % kRows))) * (float)(code - 128);
 }
 
 float column(const PackedView& p, const uint8_t* tile, int row, int k) {
@@ -221,11 +220,11 @@ float column(const PackedView& p, const uint8_t* tile, int row, int k) {
     if (p.codes == Codes::u5) code |= ((group[4 * kStepBytes + cell] >> step) & 1) << 4;
   }
   const uint8_t* at = tile + p.scales_at + (size_t)g * scale_bytes(p.scales);
-  if (p.scales == Scales::one) return half_to_float(u16(at + 2 * row)) * (float)(code - zero_point(p.codes, p.scales));
+  if (p.scales == Scales::one) return half_value(u16(at + 2 * row)) * (float)(code - zero_point(p.codes, p.scales));
   if (p.scales == Scales::with_min)
-    return half_to_float(u16(at + 2 * row)) * (float)code + half_to_float(u16(at + 2 * (kRows + row)));
+    return half_value(u16(at + 2 * row)) * (float)code + half_value(u16(at + 2 * (kRows + row)));
   const uint8_t* super = tile + p.supers_at + (size_t)(g / 8) * 64;
-  float d = half_to_float(u16(super + 2 * row)), e = half_to_float(u16(super + 2 * (kRows + row)));
+  float d = half_value(u16(super + 2 * row)), e = half_value(u16(super + 2 * (kRows + row)));
   int h = in / 16;
   if (p.scales == Scales::super) return d * (float)at[row] * (float)code - e * (float)at[kRows + row];
   if (p.scales == Scales::halves) return d * (float)(int8_t)at[h * kRows + row] * (float)code;
@@ -281,8 +280,8 @@ void unpack_row(const PackedView& from, int row, float* to) {
     if (!is_float(from.codes)) { to[k] = column(from, tile, lane, k); continue; }
     const uint8_t* at = tile + ((size_t)k * kRows + lane) * float_bytes(from.codes);
     if (from.codes == Codes::f32) std::memcpy(&to[k], at, 4);
-    else if (from.codes == Codes::f16) to[k] = half_to_float(u16(at));
-    else to[k] = std::bit_cast<float>((uint32_t)u16(at) << 16);
+    else if (from.codes == Codes::f16) to[k] = half_value(u16(at));
+    else to[k] = bf16_value(u16(at));
   }
 }
 

@@ -86,7 +86,7 @@ class TargetError(GemwrightError):
 
 
 class NotFinite(GemwrightError):  # noqa: N818
-    """The model computed NaN or infinity, so no token can be chosen: its weights are unsound."""
+    """NaN or infinity among the weights, or in what the model computed from them: they are unsound."""
 
     code = "not_finite"
     exit_status = 7

@@ -7,45 +7,28 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from gemwright import ops
 from gemwright.embedded import default_model
-from gemwright.errors import UnsupportedModel, UsageError
+from gemwright.errors import UsageError
 from gemwright.model import Facts, Model
 from gemwright.models import ARCHITECTURES
+from gemwright.models.weights import Precision
 from gemwright.settings import Settings, check_threads, load_settings
 from gemwright.store import Store
 from gemwright.text.chat import GEMMA3, TRANSCRIPT
 from gemwright.text.tokenizer import Tokenizer
 from gemwright.text.tuning import instruction_tuning
-from gemwright.weights import Checkpoint, TensorType, open_checkpoint, require_architecture
+from gemwright.weights import LEVELS, Checkpoint, check_level, open_checkpoint, require_architecture
 
 DEFAULT_MODEL = "gemma-3-270m"
 """The model that comes with gemwright, and so far the only one that can be had by name."""
 
-Precision = Literal["default", "exact"]
 
-
-@dataclass(frozen=True)
-class Level:
-    """One of the words `load_optimized_gemma` understands. compact: weights must be stored in few bits."""
-
-    precision: Precision
-    compact: bool
-    meaning: str
-
-
-LEVELS = {
-    "maximum_efficiency": Level(
-        "default", True, "quantised weights as stored, 8-bit activations; refuses 16-bit files"
-    ),
-    "balanced": Level("default", False, "weights as stored, 8-bit activations with outliers kept"),
-    "performance": Level("exact", False, "weights as stored, computed as float math would"),
-}
-"""What each optimisation level does. No level converts weights: a file computes with the types it stores."""
+CacheFormat = Literal["f32", "f16", "i8"]
 
 _FICTION = (
     (
@@ -71,56 +54,51 @@ _FICTION = (
 def load(
     name_or_path: str | os.PathLike[str] | None = None,
     *,
-    precision: Precision = "default",
+    level: str = "stored",
+    precision: Precision | None = None,
     threads: int | None = None,
     context_tokens: int | None = None,
     prefix_cache: bool = True,
+    cache_format: CacheFormat | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> Model:
     """The model at a path (a .gguf or .safetensors file, or a directory with config.json), or the embedded default.
 
     name_or_path: None and "gemma-3-270m" mean the default; a directory of that name is "./gemma-3-270m".
-    precision: "default" computes with 8-bit activations, "exact" as float math would, slower.
+    level: in how many bits the weights are held: "stored" as the file has them, "maximum_efficiency", "balanced" or
+    "performance"; see LEVELS. Checkpoints of float weights are converted while they are read.
+    precision: "default" computes with 8-bit activations, "exact" as float math would, slower. None: the level's own.
     threads: of the whole process from now on; all CPUs it may use unless GEMWRIGHT_THREADS says otherwise.
     context_tokens: room that running requests share; 8192, or less for a model with less, unless asked for.
     prefix_cache: whether a request takes over what others have computed for the same beginning of a prompt.
+    cache_format: how keys and values are kept: "f32", "f16" or "i8" (docs/decisions/cache-format.md). None: f16, or f32
+    at precision "exact".
     cache_dir: where the default model is put together and packed models are kept.
     announce: is told what takes time, and the licence notice once; without it, standard error is.
 
     Raises UsageError (an option or name that cannot be), FileError and its kin (a file that cannot be used),
-    CapacityError (no memory).
+    CapacityError (no memory), NotFinite (a weight to be converted is no number).
     """
+    precision = precision or LEVELS[check_level(level)].precision
     check_precision(precision)
+    check_cache_format(cache_format)
     settings = load_settings()
     if threads is not None:
         settings = replace(settings, threads=check_threads(threads, "threads"))
     if cache_dir is not None:
         settings = replace(settings, cache_dir=Path(cache_dir))
     announce = announce or _to_stderr
-    checkpoint = _open(name_or_path, settings, announce)
-    return _build(checkpoint, precision, settings, announce, context_tokens, prefix_cache)
+    checkpoint = replace(open_named(name_or_path, settings, announce), level=check_level(level))
+    return _build(checkpoint, precision, settings, announce, context_tokens, prefix_cache, cache_format)
 
 
 def load_optimized_gemma(model_name: str | os.PathLike[str], optimization_level: str = "balanced") -> Model:
-    """`load` by optimisation level: "maximum_efficiency", "balanced" or "performance"; see LEVELS.
+    """`load` at an optimisation level: "maximum_efficiency", "balanced" or "performance"; see LEVELS.
 
-    The model carries its tokenizer. Raises UsageError for another word, UnsupportedModel if a level would need the
-    weights converted, and what `load` raises.
+    The model carries its tokenizer. Raises what `load` raises.
     """
-    if optimization_level not in LEVELS:
-        raise UsageError(
-            f"There is no optimization level {optimization_level!r}.", hint=f"Levels: {', '.join(LEVELS)}."
-        )
-    level = LEVELS[optimization_level]
-    settings = load_settings()
-    checkpoint = _open(model_name, settings, _to_stderr)
-    if level.compact and not _is_compact(checkpoint):
-        raise UnsupportedModel(
-            f"{checkpoint.path} stores its weights in 16 bits or more, and {optimization_level} needs them quantised.",
-            hint="Converting is not possible yet: use a quantised GGUF file of the model, or another level.",
-        )
-    return _build(checkpoint, level.precision, settings, _to_stderr, None)
+    return load(model_name, level=optimization_level)
 
 
 def check_precision(precision: str) -> None:
@@ -129,9 +107,16 @@ def check_precision(precision: str) -> None:
         raise UsageError(f"There is no precision {precision!r}.", hint="Precisions: default, exact.")
 
 
-def _open(
+def check_cache_format(name: str | None) -> None:
+    """Raises UsageError unless None or the name of a cache format."""
+    if name not in (None, "f32", "f16", "i8"):
+        raise UsageError(f"There is no cache format {name!r}.", hint="Formats: f32, f16, i8.")
+
+
+def open_named(
     name_or_path: str | os.PathLike[str] | None, settings: Settings, announce: Callable[[str], None]
 ) -> Checkpoint:
+    """The checkpoint at a path or of a name, as `load` takes them; errors as `load`."""
     text = DEFAULT_MODEL if name_or_path is None else os.fspath(name_or_path)
     name = text.removeprefix("google/")
     if name == DEFAULT_MODEL:
@@ -165,11 +150,14 @@ def _build(
     announce: Callable[[str], None],
     context_tokens: int | None,
     prefix_cache: bool = True,
+    cache_format: CacheFormat | None = None,
 ) -> Model:
     architecture = require_architecture(checkpoint, ARCHITECTURES)
     ops.configure(settings)
     store = Store(settings.cache_dir / "packed", settings.packed_bytes, announce)
     network = ARCHITECTURES[architecture](checkpoint, precision, store)
+    if cache_format is not None:
+        network.kv_format = ops.KVFormat[cache_format.upper()]
     tokenizer = Tokenizer.from_checkpoint(checkpoint)
     template = GEMMA3 if instruction_tuning(checkpoint).chat else TRANSCRIPT
     facts = _facts(checkpoint, precision)
@@ -185,14 +173,8 @@ def _facts(checkpoint: Checkpoint, precision: Precision) -> Facts:
         parameters=sum(math.prod(tensor.shape) for tensor in tensors),
         bytes=sum(tensor.data.nbytes for tensor in tensors),
         precision=precision,
+        level=checkpoint.level,
     )
-
-
-def _is_compact(checkpoint: Checkpoint) -> bool:
-    """Whether most bytes of the matrices are quantised."""
-    plain = {TensorType.F32, TensorType.F16, TensorType.BF16}
-    matrices = [tensor for tensor in checkpoint.tensors.values() if len(tensor.shape) == 2]
-    return 2 * sum(t.data.nbytes for t in matrices if t.type in plain) < sum(t.data.nbytes for t in matrices)
 
 
 def _to_stderr(sentence: str) -> None:

@@ -50,6 +50,7 @@ class Facts:
     parameters: int
     bytes: int
     precision: str
+    level: str = "stored"
 
 
 class Model:

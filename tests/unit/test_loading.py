@@ -12,9 +12,10 @@ import pytest
 
 from gemwright import loading, ops
 from gemwright.errors import FileError, UnsupportedModel, UsageError
-from gemwright.loading import DEFAULT_MODEL, LEVELS, load, load_optimized_gemma
-from gemwright.weights import Tensor, TensorType
+from gemwright.loading import DEFAULT_MODEL, load, load_optimized_gemma
+from gemwright.weights import LEVELS
 from support.real_model import checkpoint as real_checkpoint
+from support.small_gemma3 import small_model
 from support.tiny_gemma3 import assert_near, golden
 from support.toy_tokenizer import ToyTokenizer
 
@@ -91,29 +92,38 @@ def test_a_level_that_does_not_exist_is_refused_with_the_list() -> None:
         load_optimized_gemma("missing.gguf", "turbo")
 
 
-def test_levels_decide_the_precision_and_refuse_what_they_would_have_to_convert(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("level", "precision", "kind"),
+    [("maximum_efficiency", "default", 12), ("balanced", "default", 8), ("performance", "exact", 30)],
+)
+def test_a_level_decides_types_and_precision_of_a_float_checkpoint(
+    tmp_path: Path, level: str, precision: str, kind: int
 ) -> None:
-    class Opened:
-        path = Path("toy")
+    path = small_model(tmp_path)
+    by_level, asked = load_optimized_gemma(path, level), load(path, level=level, precision="exact")
+    assert (by_level.describe()["level"], by_level.describe()["precision"]) == (level, precision)
+    assert asked.describe()["precision"] == "exact", "what is asked for counts more than what the level suggests"
+    assert (
+        by_level.network.layers[0].down.nbytes
+        == ops.Matrix(kind, np.zeros(_BYTES[kind], np.uint8), 64, 256, wide=True).nbytes
+    )
+    assert by_level.generate("ab", max_tokens=3, temperature=0).tokens
 
-        def __init__(self, kind: TensorType) -> None:
-            self.tensors = {"w": Tensor("w", kind, (4, 256), np.zeros(1000, np.uint8))}
 
-    built: list[str] = []
-    monkeypatch.setattr(loading, "_build", lambda checkpoint, precision, *rest: built.append(precision))
-    for kind, expected in [(TensorType.Q4_K, ["default", "default", "exact"]), (TensorType.BF16, ["default", "exact"])]:
-        monkeypatch.setattr(loading, "_open", lambda name, settings, announce, kind=kind: Opened(kind))
-        built.clear()
-        refused = []
-        for level in LEVELS:
-            try:
-                load_optimized_gemma("toy", level)
-            except UnsupportedModel as error:
-                refused.append((level, str(error)))
-        assert built == expected
-        assert [level for level, _ in refused] == (["maximum_efficiency"] if kind == TensorType.BF16 else [])
-        assert all("16 bits" in text and "quantised GGUF" in text for _, text in refused)
+_BYTES = {12: 64 * 144, 8: 64 * 8 * 34, 30: 64 * 256 * 2}
+"""Of a [64, 256] matrix in Q4_K, Q8_0 and BF16."""
+
+
+def test_without_a_level_weights_are_as_stored(tmp_path: Path) -> None:
+    described = load(small_model(tmp_path)).describe()
+    assert (described["level"], described["precision"]) == ("stored", "default")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("level", ["maximum_efficiency", "balanced", "performance"])
+def test_the_quantised_default_model_is_as_stored_at_every_level(level: str) -> None:
+    model, stored = load_optimized_gemma("gemma-3-270m", level), load(precision=LEVELS[level].precision)
+    assert np.array_equal(model.logits([2, 100, 200]), stored.logits([2, 100, 200]))
 
 
 def test_a_directory_of_safetensors_loads_and_computes_what_its_reference_does(
@@ -153,3 +163,16 @@ def test_a_checkpoint_of_another_architecture_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(loading, "open_checkpoint", lambda path: foreign)
     with pytest.raises(UnsupportedModel, match=r"'llama'.*gemma3"):
         load("some/model.gguf")
+
+
+@pytest.mark.real
+def test_the_cache_keeps_keys_and_values_in_the_format_asked_for() -> None:
+    sizes = {}
+    for name in ("f32", "f16", "i8"):
+        network = load(cache_format=name).network
+        cache = network.new_cache(capacity_tokens=64, max_step_tokens=64, max_sequences=1)
+        sizes[name] = cache.nbytes
+    assert sizes["f32"] == 2 * sizes["f16"] > 2 * sizes["i8"] > sizes["f16"]
+    assert load(precision="exact").network.kv_format.name == "F32"
+    with pytest.raises(UsageError, match="f8"):
+        load(cache_format="f8")

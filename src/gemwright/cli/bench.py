@@ -26,7 +26,8 @@ def command(
         str | None, Argument(metavar="MODEL", help="A model's file or folder; else the embedded one.")
     ] = None,
     threads: options.ThreadsOption = None,
-    precision: options.PrecisionOption = "default",
+    level: options.LevelOption = "stored",
+    precision: options.PrecisionOption = None,
     prompt: Annotated[int, Option("--prompt", "-p", metavar="N", help="Prompt tokens to process.")] = 512,
     generate: Annotated[int, Option("--generate", "-n", metavar="N", help="Tokens to generate.")] = 128,
     depth: Annotated[int, Option("--depth", "-d", metavar="N", help="Tokens already in the context.")] = 0,
@@ -42,7 +43,7 @@ def command(
     from gemwright.cli.throughput import Workload, measure
 
     work = Workload(prompt, generate, depth, batch, repeat)
-    opened = open_model(context, model, precision=precision, threads=threads)
+    opened = open_model(context, model, level=level, precision=precision, threads=threads)
     rates = measure(opened.network, work, opened.encode(PASSAGE))
     if as_json:
         say(json.dumps(_as_dict(rates, work, opened)))

@@ -31,11 +31,12 @@ def command(
     seed: options.SeedOption = None,
     window: options.ContextOption = None,
     threads: options.ThreadsOption = None,
-    precision: options.PrecisionOption = "default",
+    level: options.LevelOption = "stored",
+    precision: options.PrecisionOption = None,
 ) -> None:
     """Talk with a model. Ctrl-C stops the answer, /help lists what else can be typed."""
     sampling = sampling_from(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
-    opened = open_model(context, model, precision=precision, threads=threads, context_tokens=window)
+    opened = open_model(context, model, level=level, precision=precision, threads=threads, context_tokens=window)
     _note(HELP)
     if not opened.is_chat_tuned:
         _note(

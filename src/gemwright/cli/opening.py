@@ -21,7 +21,8 @@ def open_model(
     context: Context,
     name: str | None,
     *,
-    precision: str = "default",
+    level: str = "stored",
+    precision: str | None = None,
     threads: int | None = None,
     context_tokens: int | None = None,
 ) -> Model:
@@ -29,7 +30,7 @@ def open_model(
     if threads is not None:
         check_threads(threads, "--threads")
     load: Loader = context.load or _default_loader()
-    return load(name, precision=precision, threads=threads, context_tokens=context_tokens)
+    return load(name, level=level, precision=precision, threads=threads, context_tokens=context_tokens)
 
 
 def sampling_from(

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from gemwright.cli.parser import Argument, Option
 
 Precision: TypeAlias = Literal["default", "exact"]
+Level: TypeAlias = Literal["stored", "maximum_efficiency", "balanced", "performance"]
 
 ModelArgument = Annotated[str, Argument(metavar="MODEL", help="A .gguf or .safetensors file, or a folder.")]
 ModelOption = Annotated[
@@ -21,8 +22,20 @@ ThreadsOption = Annotated[
     Option("--threads", "-t", metavar="N", help="Threads; by default every CPU this process may use."),
 ]
 PrecisionOption = Annotated[
-    Precision,
-    Option("--precision", metavar="NAME", help="default is fast; exact computes as float32 math would, slower."),
+    Precision | None,
+    Option(
+        "--precision",
+        metavar="NAME",
+        help="default is fast; exact computes as float32 math would, slower. Otherwise the level decides.",
+    ),
+]
+LevelOption = Annotated[
+    Level,
+    Option(
+        "--level",
+        metavar="NAME",
+        help="Bits of the weights: stored (the file's own), maximum_efficiency (4), balanced (8) or performance (16).",
+    ),
 ]
 ContextOption = Annotated[
     int | None,

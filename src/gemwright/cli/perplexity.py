@@ -44,7 +44,8 @@ def command(
     file: Annotated[Path, Argument(metavar="FILE", help="A text in UTF-8.")],
     window: Annotated[int, Option("--context", "-c", metavar="N", help="Tokens of one chunk.")] = 512,
     threads: options.ThreadsOption = None,
-    precision: options.PrecisionOption = "default",
+    level: options.LevelOption = "stored",
+    precision: options.PrecisionOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Measure how well a model predicts a text.
@@ -52,7 +53,7 @@ def command(
     The method is llama-perplexity's, so the figures compare.
     """
     text = read_text(file)
-    opened = open_model(context, model, precision=precision, threads=threads)
+    opened = open_model(context, model, level=level, precision=precision, threads=threads)
     result: Perplexity | None = None
     for result in running(opened.score, opened.encode(text), window, opened.bos_id):
         if not as_json:

@@ -39,7 +39,8 @@ def command(
     lookup: options.LookupOption = 0,
     window: options.ContextOption = None,
     threads: options.ThreadsOption = None,
-    precision: options.PrecisionOption = "default",
+    level: options.LevelOption = "stored",
+    precision: options.PrecisionOption = None,
     raw: Annotated[
         bool, Option("--raw", help="Continue the text as it is, even when the model was tuned for chat.")
     ] = False,
@@ -53,7 +54,7 @@ def command(
     guesses = Lookup(lookup) if lookup else None
     text = prompt_text(prompt)
     started = time.perf_counter()
-    opened = open_model(context, model, precision=precision, threads=threads, context_tokens=window)
+    opened = open_model(context, model, level=level, precision=precision, threads=threads, context_tokens=window)
     load_s = time.perf_counter() - started
     with _stream(opened, text, max_tokens, sampling, guesses, raw) as stream:
         if as_json:

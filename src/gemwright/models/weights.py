@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
@@ -13,14 +14,27 @@ import numpy as np
 from gemwright import ops
 from gemwright.step import F32
 from gemwright.store import Bytes, Store, Wanted
-from gemwright.weights import Checkpoint, TensorType, Weight, identity, match, release
+from gemwright.weights import (
+    CONVERSION_VERSION,
+    Checkpoint,
+    TensorType,
+    Weight,
+    converted,
+    identity,
+    match,
+    plan_types,
+    release,
+)
 
 Precision = Literal["default", "exact"]
 """How activations meet quantised weights: in int8 where the model tolerates it, or in int16 everywhere."""
 
 
 class Loader:
-    """Gives a network its weights by name. Raises CheckpointMismatch if the checkpoint does not fit `rows`."""
+    """Gives a network its weights by name, matrices in the types that the checkpoint's level asks for.
+
+    Raises CheckpointMismatch if the checkpoint does not fit `rows`, UnsupportedModel if it cannot be had at its level.
+    """
 
     def __init__(
         self,
@@ -39,6 +53,7 @@ class Loader:
         store: where packed models are kept; without one the tensors are packed in memory.
         """
         self._tensors = match(rows, checkpoint, ignore=ignore)
+        self._types = plan_types(checkpoint, self._tensors)
         self._offset = {row.name: 1.0 if row.add_one and checkpoint.kind == "safetensors" else 0.0 for row in rows}
         self.precision = precision
         self._wide = wide
@@ -65,14 +80,23 @@ class Loader:
         tensor = self._tensors[name]
         rows, cols = tensor.shape
         weigh = self._float(self._heads[name]) if name in self._heads else None
+        planned = self._types[name]
+        convert = None if planned is tensor.type else partial(converted, tensor, to=planned)
         return ops.Matrix(
-            self._type(name), tensor.data, rows, cols, wide=self._is_wide(name), weigh=weigh, done_with=release
+            self._type(name),
+            tensor.data,
+            rows,
+            cols,
+            wide=self._is_wide(name),
+            weigh=weigh,
+            done_with=release,
+            convert=convert,
         )
 
     def _type(self, name: str) -> int:
         """What the tensor is packed as."""
-        tensor = self._tensors[name]
-        return ops.Q8_0_SPLIT if name in self._heads and tensor.type == TensorType.Q8_0 else int(tensor.type)
+        planned = self._types[name]
+        return ops.Q8_0_SPLIT if name in self._heads and planned is TensorType.Q8_0 else int(planned)
 
     def _float(self, name: str) -> F32:
         return np.ascontiguousarray(self._tensors[name].to_f32() + np.float32(self._offset[name]), dtype=np.float32)
@@ -80,7 +104,8 @@ class Loader:
     def _wanted(self, checkpoint: Checkpoint) -> Wanted:
         """A section for each tensor, in the order of the table."""
         choices = json.dumps({name: self._type(name) for name in self._tensors})
-        rules = json.dumps({"layout": ops.LAYOUT_VERSION, "offsets": self._offset, "heads": dict(self._heads)})
+        versions = {"layout": ops.LAYOUT_VERSION, "conversion": CONVERSION_VERSION}
+        rules = json.dumps({**versions, "offsets": self._offset, "heads": dict(self._heads)})
         key = hashlib.sha256(identity(checkpoint) + choices.encode() + rules.encode()).digest()
         return Wanted(checkpoint.path, choices, key, tuple(self._packed_bytes(name) for name in self._tensors))
 

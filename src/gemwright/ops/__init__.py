@@ -21,6 +21,7 @@ from gemwright.ops.matrix import (
 )
 from gemwright.ops.paged import PAGE_TOKENS, KVFormat, PagedLayer, attend, cache_write, page_bytes
 from gemwright.ops.probe import multiplications_per_second, read_bytes_per_second
+from gemwright.ops.quantise import is_on_q4_0_grid, requantise
 from gemwright.ops.rows import (
     add,
     add_norm,
@@ -53,6 +54,7 @@ __all__ = [
     "configure",
     "embed",
     "geglu_mul",
+    "is_on_q4_0_grid",
     "largest",
     "linear",
     "linear_geglu",
@@ -62,6 +64,7 @@ __all__ = [
     "packed_bytes",
     "page_bytes",
     "read_bytes_per_second",
+    "requantise",
     "rms_norm",
     "rope",
     "rope_table",

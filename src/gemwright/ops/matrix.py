@@ -40,11 +40,14 @@ class Matrix:
         wide: bool,
         weigh: F32 | None = None,
         done_with: Callable[[Bytes], None] | None = None,
+        convert: Callable[[Bytes], Bytes] | None = None,
     ) -> None:
         """data: uint8[bytes], rows of ggml type `tensor_type` without padding. Raises ValueError when it cannot fit.
 
         weigh: float32[cols], of a split matrix: about how large the columns of its inputs are. It decides how fast
         `largest` is, and nothing else.
+        convert: makes such rows of parts of `data`, which then holds rows of another type; some at a time, so that a
+        whole converted copy is never in memory.
 
         done_with: is given each part of `data` that has been packed, so that a mapped file need not stay in memory
         beside its packed copy.
@@ -53,14 +56,14 @@ class Matrix:
         self.wide = wide
         if tensor_type == Q8_0_SPLIT and weigh is not None:
             self._packed.choose(_largest_of_each_group(weigh))
-        row_bytes = self._packed.row_bytes
+        row_bytes = data.size // rows if convert else self._packed.row_bytes
         if data.size != rows * row_bytes:
             raise ValueError(f"{data.size} bytes are not of the size that {rows} rows of {row_bytes} bytes need")
         slab = max(SLAB_BYTES // row_bytes // TILE_ROWS, 1) * TILE_ROWS
         for first in range(0, rows, slab):
             count = min(slab, rows - first)
             part = data[first * row_bytes : (first + count) * row_bytes]
-            self._packed.fill(part, first, count)
+            self._packed.fill(convert(part) if convert else part, first, count)
             if done_with is not None:
                 done_with(part)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -57,3 +57,12 @@ def pack(spellings: Sequence[bytes], scores: Sequence[float], types: Sequence[in
     length = struct.Struct("<Q").pack
     raw = b"".join(part for spelling in spellings for part in (length(len(spelling)), spelling))
     return Pieces(np.frombuffer(raw, np.uint8), np.array(scores, np.float32), np.array(types, np.int32), source)
+
+
+def spellings(pieces: Pieces) -> Iterator[bytes]:
+    """The pieces' bytes in the order of their ids: the inverse of `pack`."""
+    view, at = pieces.raw.data, 0
+    for _ in range(len(pieces.types)):
+        end = at + 8 + int.from_bytes(view[at : at + 8], "little")
+        yield bytes(view[at + 8 : end])
+        at = end

@@ -42,6 +42,15 @@ def json_vocabulary(path: Path) -> Vocabulary:
 
     Raises FileError, ModelFormatError (not such a file) or UnsupportedModel (it works differently from Gemma's).
     """
+    return _checked(path)[0]
+
+
+def json_pieces(path: Path) -> Pieces:
+    """The same vocabulary as plain arrays, checked just so."""
+    return _checked(path)[1]
+
+
+def _checked(path: Path) -> tuple[Vocabulary, Pieces]:
     try:
         content = json.loads(read_bounded(path, MAX_BYTES))
     except (ValueError, RecursionError) as error:
@@ -62,7 +71,7 @@ def json_vocabulary(path: Path) -> Vocabulary:
     place = vocabulary.first_foreign_merge(left, right)
     if place >= 0:
         raise UnsupportedModel(f"{path} merges in an order that Gemma's tokenizers do not have (merge {place:,}).")
-    return vocabulary
+    return vocabulary, pieces
 
 
 def _check_kind(path: Path, content: dict[str, Any], model: dict[str, Any]) -> None:

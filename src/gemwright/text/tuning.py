@@ -70,12 +70,13 @@ def _side_files(directory: Path) -> dict[str, Any]:
         found["chat_template"] = True
     for name, key in (("generation_config.json", "eos_token_id"), ("tokenizer_config.json", "chat_template")):
         path = directory / name
-        if path.exists() and (value := _object(path).get(key)):
+        if path.exists() and (value := read_object(path).get(key)):
             found[key] = value
     return found
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a small file beside the weights. Raises FileError or ModelFormatError."""
     try:
         content = json.loads(read_bounded(path, _MAX_CONFIG_BYTES))
     except (ValueError, RecursionError) as error:

@@ -3,16 +3,20 @@
 checkpoint   open_checkpoint(path): what a file holds, whatever its format
 table        match(rows, checkpoint): exactly the tensors an architecture needs
 identity     identity(checkpoint): what tells models apart without reading their weights
+levels       plan_types(checkpoint, tensors): into how many bits each matrix goes;  convert    how it gets there
 types, tensor, dequant, kquants, bits    how numbers are stored, and what they mean
-gguf, cursor, strings    one format;  safetensors, shards, jsonfile    the other
+gguf, cursor, strings, gguf_writer    one format;  safetensors, shards, jsonfile    the other
 mapped, layout, foreign, quoted    files as bytes, places within them, files of other kinds, names in messages
 """
 
 from __future__ import annotations
 
 from gemwright.weights.checkpoint import Checkpoint, open_checkpoint, require_architecture
+from gemwright.weights.convert import CONVERSION_VERSION, CONVERTIBLE, Bytes, converted
 from gemwright.weights.dequant import dequantize
+from gemwright.weights.gguf_writer import Entry, file_bytes, write_gguf
 from gemwright.weights.identity import identity
+from gemwright.weights.levels import LEVELS, check_level, plan_types
 from gemwright.weights.mapped import release
 from gemwright.weights.strings import StringArray
 from gemwright.weights.table import Weight, match
@@ -20,15 +24,25 @@ from gemwright.weights.tensor import Tensor
 from gemwright.weights.types import TensorType
 
 __all__ = [
+    "CONVERSION_VERSION",
+    "CONVERTIBLE",
+    "LEVELS",
+    "Bytes",
     "Checkpoint",
+    "Entry",
     "StringArray",
     "Tensor",
     "TensorType",
     "Weight",
+    "check_level",
+    "converted",
     "dequantize",
+    "file_bytes",
     "identity",
     "match",
     "open_checkpoint",
+    "plan_types",
     "release",
     "require_architecture",
+    "write_gguf",
 ]

@@ -32,6 +32,7 @@ class Checkpoint:
     architecture: "gemma3" in GGUF; in safetensors config.json's `model_type`, such as "gemma3_text".
     config: GGUF metadata (see `cursor.Cursor.value` for its types), or config.json.
     stamps: of the files that hold its tensors.
+    level: into how many bits its matrices go when they are used, a key of `levels.LEVELS`.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Checkpoint:
     config: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
     stamps: tuple[Stamp, ...]
+    level: str = "stored"
 
     @property
     def directory(self) -> Path:

@@ -83,14 +83,16 @@ def test_zero_is_a_value_and_not_the_absence_of_one(run, model) -> None:
     assert model.asked[0]["sampling"] == Sampling(temperature=0.0, top_k=0, seed=0)
 
 
-def test_model_threads_precision_and_context_reach_the_loader(run, model) -> None:
-    run("run", "x", "-m", "a.gguf", "-t", "3", "--precision", "exact", "--context", "99")
-    assert model.loaded_with == {"name": "a.gguf", "threads": 3, "precision": "exact", "context_tokens": 99}
+def test_model_threads_precision_level_and_context_reach_the_loader(run, model) -> None:
+    run("run", "x", "-m", "a.gguf", "-t", "3", "--precision", "exact", "--level", "balanced", "-c", "99")
+    asked = {"name": "a.gguf", "threads": 3, "precision": "exact", "level": "balanced", "context_tokens": 99}
+    assert model.loaded_with == asked
 
 
 def test_what_was_not_asked_for_is_the_loader_s_to_decide(run, model) -> None:
     run("run", "x")
-    assert model.loaded_with == {"name": None, "threads": None, "precision": "default", "context_tokens": None}
+    asked = {"name": None, "threads": None, "precision": None, "level": "stored", "context_tokens": None}
+    assert model.loaded_with == asked
 
 
 @pytest.mark.parametrize(("piped", "prompt"), [(b"two\nlines\n", "two\nlines"), (b"a\n\n", "a\n"), (b"a", "a")])
