@@ -95,3 +95,44 @@ EMULATED_UNARY(cvtepi8_epi32, __m512i, __m128i, long long, emulated_low8_epi8)
 #define _mm512_extractf32x8_ps(a, i) emulated_part<__m256>(a, 32 * (i))
 #define _mm512_srai_epi32(a, n) \
   emulated_halves<__m512i>(a, [](int at, __m512i x) { return _mm256_srai_epi32(emulated_part<__m256i>(x, at), n); })
+
+EMULATED_UNARY(cvttps_epi32, __m512i, __m512, __m256, _mm256_cvttps_epi32)
+#define _mm512_cvttps_epi32 emulated_cvttps_epi32
+
+// Quarters of 128 bits: two of `a` by the low four bits of `which`, two of `b` by the high ones.
+inline __m512 emulated_shuffle_f32x4(__m512 a, __m512 b, int which) {
+  __m128 from_a[4], from_b[4], r[4];
+  __builtin_memcpy(from_a, &a, 64);
+  __builtin_memcpy(from_b, &b, 64);
+  for (int i = 0; i < 4; ++i) r[i] = (i < 2 ? from_a : from_b)[which >> (2 * i) & 3];
+  __builtin_memcpy(&a, r, 64);
+  return a;
+}
+inline __m512 emulated_permute_ps(__m512 a, int which) {
+  float all[16], r[16];
+  __builtin_memcpy(all, &a, 64);
+  for (int i = 0; i < 16; ++i) r[i] = all[i / 4 * 4 + (which >> (2 * (i % 4)) & 3)];
+  __builtin_memcpy(&a, r, 64);
+  return a;
+}
+#define _mm512_shuffle_f32x4 emulated_shuffle_f32x4
+#define _mm512_permute_ps emulated_permute_ps
+
+inline __m256i emulated_cvtps_ph(__m512 a) {
+  __m256 all[2];
+  __builtin_memcpy(all, &a, 64);
+  return _mm256_set_m128i(_mm256_cvtps_ph(all[1], _MM_FROUND_TO_NEAREST_INT), _mm256_cvtps_ph(all[0], _MM_FROUND_TO_NEAREST_INT));
+}
+#define _mm512_cvtps_ph(a, rounding) emulated_cvtps_ph(a)
+
+template <class V, class T>
+inline V emulated_compress(unsigned mask, V a) {
+  T all[16], r[16] = {};
+  __builtin_memcpy(all, &a, 64);
+  for (int i = 0, n = 0; i < 16; ++i)
+    if (mask >> i & 1) r[n++] = all[i];
+  __builtin_memcpy(&a, r, 64);
+  return a;
+}
+#define _mm512_maskz_compress_ps(mask, a) emulated_compress<__m512, float>(mask, a)
+#define _mm512_maskz_compress_epi32(mask, a) emulated_compress<__m512i, int>(mask, a)
