@@ -60,7 +60,7 @@ void cache_write(const LayerCache& c, const float* k, const float* v, const int*
   for (int t = 0; t < tokens; ++t)
     if (t == 0 || slots[t] != slots[t - 1] || positions[t] / kPage != positions[t - 1] / kPage) runs.push_back(t);
   runs.push_back(tokens);
-  parallel_for((int)runs.size() - 1, tokens > kPage ? 1 : kPage, [&](int begin, int end, int) {
+  parallel_for((int)runs.size() - 1, tokens > kPage ? 1 : 4, [&](int begin, int end, int) {
     for (int t = runs[begin]; t < runs[end]; ++t) {
       size_t page = c.table[(size_t)slots[t] * c.ring + (positions[t] / kPage) % c.ring];
       for (int h = 0; h < c.kv_heads; ++h) {

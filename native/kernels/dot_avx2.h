@@ -28,7 +28,7 @@ inline __m256i fifth_bits(__m256i plane, int step) {
 }
 
 template <Codes C, bool kUnpacked>
-inline __m256i load_step(const unsigned char* group, int step, int half) {
+GW_INLINE __m256i load_step(const unsigned char* group, int step, int half) {
   if constexpr (C == Codes::s8 || kUnpacked) return load256(group + step * kStepBytes + 32 * half);
   __m256i both = load256(group + (step / 2) * kStepBytes + 32 * half);
   __m256i code = _mm256_and_si256(step % 2 ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
@@ -45,7 +45,7 @@ inline void unpack(const unsigned char* group, unsigned char* to) {
 }
 
 template <Codes C, bool kUnpacked, int kFirst, int kCount, int NT>
-inline void dot_bytes(const unsigned char* group, const signed char* const* x, __m256i (*wide)[2]) {
+GW_INLINE void dot_bytes(const unsigned char* group, const signed char* const* x, __m256i (*wide)[2]) {
   const __m256i ones = _mm256_set1_epi16(1);
   constexpr int kMost = C == Codes::s8 ? 1 : C == Codes::u5 ? 4 : 8, kRun = kMost < kCount ? kMost : kCount;   // steps added in int16
   __m256i run[NT][2];
@@ -92,7 +92,7 @@ inline void load_wide(const unsigned char* group, int step, __m256i* rows) {
 }
 
 template <Codes C, bool kUnpacked, int kFirst, int kCount, int NT>
-inline void dot_words(const unsigned char* group, const signed char* const* x, __m256i (*wide)[2]) {
+GW_INLINE void dot_words(const unsigned char* group, const signed char* const* x, __m256i (*wide)[2]) {
   __m256i acc[NT][4];
   for (int t = 0; t < NT; ++t)
     for (int i = 0; i < 4; ++i) acc[t][i] = _mm256_setzero_si256();
@@ -118,7 +118,7 @@ inline void dot_words(const unsigned char* group, const signed char* const* x, _
 }
 
 template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT, bool kOnto = false>
-inline void dot(const unsigned char* const* codes, const signed char* const* x, size_t, const int* const* start, I16 (*sums)[P]) {
+GW_INLINE void dot(const unsigned char* const* codes, const signed char* const* x, size_t, const int* const* start, I16 (*sums)[P]) {
   for (int p = 0; p < P; ++p) {
     __m256i acc[NT][2];
     for (int t = 0; t < NT; ++t) {

@@ -19,7 +19,7 @@ constexpr int kShift = GW_VNNI ? 128 : 0;
 constexpr bool kPlanes = GW_VNNI;
 
 template <Codes C, bool kUnpacked>
-inline __m512i load_step(const unsigned char* group, int step) {
+GW_INLINE __m512i load_step(const unsigned char* group, int step) {
   if constexpr (C == Codes::s8) {
     __m512i w = _mm512_loadu_si512(group + step * kStepBytes);
     return GW_VNNI ? _mm512_xor_si512(w, _mm512_set1_epi8(-128)) : w;
@@ -62,7 +62,7 @@ inline __m512i multiply_add(__m512i acc, __m512i w, __m512i x) {
 }
 
 template <Codes C, bool kUnpacked, int kFirst, int kCount, int P, int NT>
-inline void dot_bytes(const unsigned char* const* codes, const signed char* const* x, __m512i (*acc)[P]) {
+GW_INLINE void dot_bytes(const unsigned char* const* codes, const signed char* const* x, __m512i (*acc)[P]) {
 #pragma GCC unroll 8
   for (int step = kFirst; step < kFirst + kCount; ++step) {
     __m512i w[P];
@@ -87,7 +87,7 @@ inline __m512i fold(__m512i a, __m512i b) {
 }
 
 template <Codes C, bool kUnpacked, int kFirst, int kCount, int P, int NT>
-inline void dot_words(const unsigned char* const* codes, const signed char* const* x, __m512i (*acc)[P]) {
+GW_INLINE void dot_words(const unsigned char* const* codes, const signed char* const* x, __m512i (*acc)[P]) {
   for (int p = 0; p < P; ++p) {
     __m512i pairs[NT][2];
     for (int t = 0; t < NT; ++t) pairs[t][0] = pairs[t][1] = _mm512_setzero_si512();
@@ -107,7 +107,7 @@ inline void dot_words(const unsigned char* const* codes, const signed char* cons
 #endif
 
 template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT, bool kOnto = false>
-inline void dot(const unsigned char* const* codes, const signed char* const* x, [[maybe_unused]] size_t plane, const int* const* start, I16 (*sums)[P]) {
+GW_INLINE void dot(const unsigned char* const* codes, const signed char* const* x, [[maybe_unused]] size_t plane, const int* const* start, I16 (*sums)[P]) {
   __m512i acc[NT][P];
   for (int t = 0; t < NT; ++t)
     for (int p = 0; p < P; ++p) acc[t][p] = kOnto ? sums[t][p].v : start ? _mm512_set1_epi32(*start[t]) : _mm512_setzero_si512();

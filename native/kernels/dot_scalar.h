@@ -28,7 +28,7 @@ inline int code_at(const unsigned char* group, int step, int cell) {
 // column; kWide: int16, otherwise int8.  start: null means zero.
 // kOnto: added to what sums holds instead.
 template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT, bool kOnto = false>
-inline void dot(const unsigned char* const* codes, const signed char* const* x, size_t, const int* const* start, I16 (*sums)[P]) {
+GW_INLINE void dot(const unsigned char* const* codes, const signed char* const* x, size_t, const int* const* start, I16 (*sums)[P]) {
   for (int t = 0; t < NT; ++t)
     for (int p = 0; p < P; ++p)
       for (int i = 0; i < kRows; ++i) {

@@ -4,8 +4,8 @@
 // out[t, row] is nearly W[row] . x[t], x rounded to bytes: exact columns are exact, of the others the low half counts as 8.
 // Integer sum of a group: 16 high . x + low . x over the exact columns + start.
 template <bool kUnpacked, int P, int NT>
-inline void head_groups(const unsigned char* const* codes, size_t group_bytes, const unsigned char* const* exact, size_t exact_bytes,
-                        const float* scale, const HeadQuery& q, int token, V16 (*acc)[P], Ahead* ahead = nullptr) {
+GW_INLINE void head_groups(const unsigned char* const* codes, size_t group_bytes, const unsigned char* const* exact, size_t exact_bytes,
+                        const float* scale, const HeadQuery& q, int token, V16 (*acc)[P], Ahead* ahead, size_t next_tile) {
   for (int t = 0; t < NT; ++t)
     for (int p = 0; p < P; ++p) acc[t][p] = zero();
   const unsigned char *code[P], *low[P];
@@ -15,7 +15,7 @@ inline void head_groups(const unsigned char* const* codes, size_t group_bytes, c
   const int* start = q.start + token;
   for (int g = 0; g < q.groups; ++g) {
     if constexpr (kUnpacked) ahead->ask();
-    else ask_for<kGroup * kRows / 2>(code[0]), ask_for<kExactBytes>(low[0]);
+    else ask_for<kGroup * kRows / 2, NT == 1>(code[0], next_tile), ask_for<kExactBytes, NT == 1>(low[0], next_tile);
     const signed char *x[NT], *kept[NT];
     for (int t = 0; t < NT; ++t) { x[t] = all + t * kGroup; kept[t] = some + t * kExact; }
     I16 dots[NT][P];
@@ -58,15 +58,15 @@ inline void head_store(const V16* acc, int tiles, int token, int row, const Head
 template <int NT>
 inline void head_tokens(const unsigned char* const* codes, const unsigned char* const* exact, const float* scale, const HeadQuery& q, int token, int tiles, int row, const HeadOutput& out, Ahead* ahead) {
   V16 acc[NT][kTiles];
-  head_groups<true, kTiles, NT>(codes, (size_t)kGroup * kRows, exact, (size_t)kExact * kRows, scale, q, token, acc, ahead);
+  head_groups<true, kTiles, NT>(codes, (size_t)kGroup * kRows, exact, (size_t)kExact * kRows, scale, q, token, acc, ahead, 0);
   for (int t = 0; t < NT; ++t) head_store(acc[t], tiles, token + t, row, out);
 }
 
 template <int NT>
-inline void head_few(const unsigned char* tile, size_t exact_at, const float* scale, const HeadQuery& q, int token, int row, const HeadOutput& out) {
+inline void head_few(const unsigned char* tile, size_t exact_at, size_t tile_bytes, const float* scale, const HeadQuery& q, int token, int row, const HeadOutput& out) {
   const unsigned char* exact = tile + exact_at;
   V16 acc[NT][1];
-  head_groups<false, 1, NT>(&tile, code_bytes(Codes::split), &exact, kExactBytes, scale, q, token, acc);
+  head_groups<false, 1, NT>(&tile, code_bytes(Codes::split), &exact, kExactBytes, scale, q, token, acc, nullptr, tile_bytes);
   for (int t = 0; t < NT; ++t) head_store(acc[t], 1, token + t, row, out);
 }
 
@@ -78,12 +78,15 @@ void head_scan(const PackedView& w, int first_tile, int tiles, const HeadQuery& 
   if (q.tokens <= kFewTokens) {   // straight from the packed codes, which stay near for a second block
     for (int p = 0; p < tiles; ++p) {
       const unsigned char* tile = w.tile(first_tile + p);
-      for (int g = 0; g < q.groups; ++g) store(scale + g * kRows, from_f16((const unsigned short*)(tile + w.scales_at) + g * kRows));
+      for (int g = 0; g < q.groups; ++g) {
+        store(scale + g * kRows, from_f16((const unsigned short*)(tile + w.scales_at) + g * kRows));
+        if (g % 2 == 0) ask_for<64, true>(tile + w.scales_at + (size_t)g * 2 * kRows, w.tile_bytes);
+      }
       out.onto = p > 0;
       const int blocks = (q.tokens + kFew - 1) / kFew;
       for (int b = 0, t = 0; b < blocks; ++b) {
         int n = (q.tokens - t) / (blocks - b);
-#define GW_TOKENS(N) case N: if constexpr (N <= kFew) head_few<N>(tile, w.exact_at, scale, q, t, p * kRows, out); break;
+#define GW_TOKENS(N) case N: if constexpr (N <= kFew) head_few<N>(tile, w.exact_at, w.tile_bytes, scale, q, t, p * kRows, out); break;
         switch (n) { GW_TOKENS(1) GW_TOKENS(2) GW_TOKENS(3) GW_TOKENS(4) GW_TOKENS(5) GW_TOKENS(6) GW_TOKENS(7) GW_TOKENS(8) }
 #undef GW_TOKENS
         t += n;

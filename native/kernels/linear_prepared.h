@@ -16,7 +16,7 @@ struct Prepared {
 
 // One block of NT tokens, from `t` of the chunk on: their groups and outliers of this panel.
 template <Codes C, int H, bool kMin, bool kStart, bool kWide, int NT>
-inline void prepared_block(const Prepared& p, const Activations& x, int begin, int t, V16 (*acc)[kTiles]) {
+GW_INLINE void prepared_block(const Prepared& p, const Activations& x, int begin, int t, V16 (*acc)[kTiles]) {
   const signed char* at[NT];
   const float* scale_at[NT];
   for (int i = 0; i < NT; ++i) {

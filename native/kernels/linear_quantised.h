@@ -8,7 +8,7 @@
 // This file: what scales and columns mean, and one token, read straight from the packed codes. linear_prepared.h: many.
 
 template <Scales S>
-inline void load_scales(const PackedView& w, const unsigned char* tile, int g, V16* s, V16* m) {
+GW_INLINE void load_scales(const PackedView& w, const unsigned char* tile, int g, V16* s, V16* m) {
   const unsigned char* at = tile + w.scales_at + (size_t)g * scale_bytes(S);
   if constexpr (!has_super(S)) {
     s[0] = from_f16((const unsigned short*)at);
@@ -70,12 +70,12 @@ inline void store_rows(const PackedView& w, int tile, float* to, V16 sum) {
   else store_n(to + (size_t)tile * kRows, sum, left);
 }
 
-// Asks memory for what comes kAhead bytes after `at`. Prefetchers of the hardware stop at the end of a page of 4 KiB,
-// and mapped files have no larger ones.
-constexpr int kAhead = 8192;
-template <int kBytes>
-inline void ask_for(const unsigned char* at) {
-  for (int line = 0; line < kBytes; line += 64) __builtin_prefetch(at + kAhead + line);
+// Asks memory for `kBytes` that lie `ahead` bytes on: at the same place of the next tile. Prefetchers of the hardware
+// stop at the end of a page of 4 KiB, and know nothing of the three streams in a tile. kNear: into the first-level
+// cache, which only pays where each weight is used once and nothing else needs room there (benchmarks/lab/decode.md).
+template <int kBytes, bool kNear = false>
+inline void ask_for(const unsigned char* at, size_t ahead) {
+  for (int line = 0; line < kBytes; line += 64) __builtin_prefetch(at + ahead + line, 0, kNear ? 3 : 2);
 }
 
 // The weights a piece of work will read next, asked for little by little while the present ones are multiplied.
@@ -110,7 +110,8 @@ inline void few_tokens(const PackedView& w, int tile_index, const Activations& x
     acc[t] = zero();
   }
   for (int g = 0; g < x.groups; ++g, codes += code_bytes(C)) {
-    ask_for<code_bytes(C)>(codes);
+    ask_for<code_bytes(C)>(codes, w.tile_bytes);
+    if (g % 2 == 0) ask_for<64>(tile + w.scales_at + (size_t)g * scale_bytes(S), w.tile_bytes);
     V16 s[2], m[2];
     load_scales<S>(w, tile, g, s, m);
     unsigned char joined[C == Codes::split ? kGroup * kRows : 1];

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from gemwright import ops
 from gemwright.embedded import default_model
@@ -26,6 +27,8 @@ from gemwright.weights import LEVELS, Checkpoint, check_level, open_checkpoint, 
 DEFAULT_MODEL = "gemma-3-270m"
 """The model that comes with gemwright, and so far the only one that can be had by name."""
 
+
+CacheFormat = Literal["f32", "f16", "i8"]
 
 _FICTION = (
     (
@@ -56,6 +59,7 @@ def load(
     threads: int | None = None,
     context_tokens: int | None = None,
     prefix_cache: bool = True,
+    cache_format: CacheFormat | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> Model:
@@ -68,6 +72,8 @@ def load(
     threads: of the whole process from now on; all CPUs it may use unless GEMWRIGHT_THREADS says otherwise.
     context_tokens: room that running requests share; 8192, or less for a model with less, unless asked for.
     prefix_cache: whether a request takes over what others have computed for the same beginning of a prompt.
+    cache_format: how keys and values are kept: "f32", "f16" or "i8" (docs/decisions/cache-format.md). None: f16, or f32
+    at precision "exact".
     cache_dir: where the default model is put together and packed models are kept.
     announce: is told what takes time, and the licence notice once; without it, standard error is.
 
@@ -76,6 +82,7 @@ def load(
     """
     precision = precision or LEVELS[check_level(level)].precision
     check_precision(precision)
+    check_cache_format(cache_format)
     settings = load_settings()
     if threads is not None:
         settings = replace(settings, threads=check_threads(threads, "threads"))
@@ -83,7 +90,7 @@ def load(
         settings = replace(settings, cache_dir=Path(cache_dir))
     announce = announce or _to_stderr
     checkpoint = replace(open_named(name_or_path, settings, announce), level=check_level(level))
-    return _build(checkpoint, precision, settings, announce, context_tokens, prefix_cache)
+    return _build(checkpoint, precision, settings, announce, context_tokens, prefix_cache, cache_format)
 
 
 def load_optimized_gemma(model_name: str | os.PathLike[str], optimization_level: str = "balanced") -> Model:
@@ -98,6 +105,12 @@ def check_precision(precision: str) -> None:
     """Raises UsageError unless there is such a precision."""
     if precision not in ("default", "exact"):
         raise UsageError(f"There is no precision {precision!r}.", hint="Precisions: default, exact.")
+
+
+def check_cache_format(name: str | None) -> None:
+    """Raises UsageError unless None or the name of a cache format."""
+    if name not in (None, "f32", "f16", "i8"):
+        raise UsageError(f"There is no cache format {name!r}.", hint="Formats: f32, f16, i8.")
 
 
 def open_named(
@@ -137,11 +150,14 @@ def _build(
     announce: Callable[[str], None],
     context_tokens: int | None,
     prefix_cache: bool = True,
+    cache_format: CacheFormat | None = None,
 ) -> Model:
     architecture = require_architecture(checkpoint, ARCHITECTURES)
     ops.configure(settings)
     store = Store(settings.cache_dir / "packed", settings.packed_bytes, announce)
     network = ARCHITECTURES[architecture](checkpoint, precision, store)
+    if cache_format is not None:
+        network.kv_format = ops.KVFormat[cache_format.upper()]
     tokenizer = Tokenizer.from_checkpoint(checkpoint)
     template = GEMMA3 if instruction_tuning(checkpoint).chat else TRANSCRIPT
     facts = _facts(checkpoint, precision)

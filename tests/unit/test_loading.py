@@ -163,3 +163,16 @@ def test_a_checkpoint_of_another_architecture_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(loading, "open_checkpoint", lambda path: foreign)
     with pytest.raises(UnsupportedModel, match=r"'llama'.*gemma3"):
         load("some/model.gguf")
+
+
+@pytest.mark.real
+def test_the_cache_keeps_keys_and_values_in_the_format_asked_for() -> None:
+    sizes = {}
+    for name in ("f32", "f16", "i8"):
+        network = load(cache_format=name).network
+        cache = network.new_cache(capacity_tokens=64, max_step_tokens=64, max_sequences=1)
+        sizes[name] = cache.nbytes
+    assert sizes["f32"] == 2 * sizes["f16"] > 2 * sizes["i8"] > sizes["f16"]
+    assert load(precision="exact").network.kv_format.name == "F32"
+    with pytest.raises(UsageError, match="f8"):
+        load(cache_format="f8")
