@@ -67,10 +67,13 @@ struct Kernels {
   float (*log_sum_exp)(const float* x, int n);
 };
 
-enum class Target { scalar, avx2, avx512, avx512vnni };
+// One table for each target; which of them are built depends on the architecture (CMakeLists.txt).
 const Kernels& kernels_scalar();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
 const Kernels& kernels_avx512vnni();
+const Kernels& kernels_neon();
+const Kernels& kernels_neondot();
+const Kernels& kernels_neoni8mm();
 
 }  // namespace gw

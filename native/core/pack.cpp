@@ -14,7 +14,12 @@ using U8 = const uint8_t*;
 uint16_t u16(U8 p) { uint16_t v; std::memcpy(&v, p, 2); return v; }
 uint32_t u32(U8 p) { uint32_t v; std::memcpy(&v, p, 4); return v; }
 
-float half_to_float(uint16_t h) { return (float)std::bit_cast<_Float16>(h); }
+#if defined(__aarch64__)
+using Half = __fp16;   // GCC before 13 has no _Float16 here
+#else
+using Half = _Float16;
+#endif
+float half_to_float(uint16_t h) { return (float)std::bit_cast<Half>(h); }
 
 constexpr int8_t kIq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 

@@ -21,10 +21,13 @@ inline V16 min(V16 a, V16 b) { for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] < b.
 inline V16 abs(V16 a) { for (int i = 0; i < 16; ++i) a.v[i] = __builtin_fabsf(a.v[i]); return a; }
 inline V16 round(V16 a) { for (int i = 0; i < 16; ++i) a.v[i] = __builtin_rintf(a.v[i]); return a; }
 
+// NaN has no integer; whatever it becomes, what is computed with it is NaN in the end.
+inline int to_int(float x) { return x == x ? (int)x : 0; }
+
 // 2^n for whole n in [-126, 127].
 inline V16 pow2(V16 n) {
   for (int i = 0; i < 16; ++i) {
-    int bits = ((int)n.v[i] + 127) << 23;
+    int bits = (to_int(n.v[i]) + 127) << 23;
     __builtin_memcpy(&n.v[i], &bits, 4);
   }
   return n;
@@ -63,5 +66,5 @@ inline V16 cell_u8(const unsigned char* p, int lane) { V16 r; for (int i = 0; i 
 inline V16 cell_s8(const unsigned char* p, int lane) { V16 r; for (int i = 0; i < 16; ++i) r.v[i] = (float)(signed char)p[4 * i + lane]; return r; }
 
 // Rounds to nearest even and stores; the values fit by construction.
-inline void store_s8(signed char* p, V16 a) { for (int i = 0; i < 16; ++i) p[i] = (signed char)__builtin_rintf(a.v[i]); }
-inline void store_s16(short* p, V16 a) { for (int i = 0; i < 16; ++i) p[i] = (short)__builtin_rintf(a.v[i]); }
+inline void store_s8(signed char* p, V16 a) { for (int i = 0; i < 16; ++i) p[i] = (signed char)to_int(__builtin_rintf(a.v[i])); }
+inline void store_s16(short* p, V16 a) { for (int i = 0; i < 16; ++i) p[i] = (short)to_int(__builtin_rintf(a.v[i])); }
