@@ -13,6 +13,8 @@ PROMPT ?= The ocean covers most of our planet. Its waters
 ARGS   ?=
 TESTS  ?= tests
 PEERS  ?=
+PEERS_HOME ?= $(HOME)/.cache/gemwright-peers
+MINUTES ?= 10
 # As typed: a dollar sign in a prompt is a dollar sign.
 override PROMPT := $(value PROMPT)
 export PROMPT PEERS
@@ -26,12 +28,13 @@ DOCS   := $(BIN)/python scripts/make_docs.py
 , := ,
 say     = @printf '· %s\n' "$(1)"
 
-.PHONY: help setup run chat test check check-avx512 check-neon check-sanitizers format bench docs clean
+.PHONY: help setup run chat test check check-avx512 check-neon check-sanitizers format bench bench-peers soak docs clean
 
 help:  ## lists these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nVariables: PROMPT="…" MODEL=file ARGS="--max-tokens 40" for run and chat; TESTS=path for test;\n'
-	@printf 'PEERS=folder of llama.cpp binaries for bench; PYTHON=python3.12 for setup.\n'
+	@printf 'PEERS=folder of llama.cpp programs or PEERS_HOME for bench, ARGS="--rows prefill,decode --rounds 5";\n'
+	@printf 'MINUTES=10 for soak; PYTHON=python3.12 for setup.\n'
 
 setup: $(STAMPS)/package $(STAMPS)/dev  ## prepares .venv: engine, default model, developer tools
 
@@ -69,8 +72,14 @@ format: setup  ## puts the code into its one layout
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## speed here, beside llama.cpp when PEERS names its binaries
+bench: setup  ## speed here, beside other engines when PEERS names them
 	@$(BIN)/python benchmarks/compare.py --peers "$$PEERS" $(ARGS)
+
+bench-peers: setup  ## sets up the engines to compare with in PEERS_HOME; half an hour, some gigabytes, never needed
+	@$(BIN)/python benchmarks/peers/setup.py "$(PEERS_HOME)" $(ARGS)
+
+soak: setup  ## MINUTES of mixed load in one process; fails if its memory keeps growing
+	@$(BIN)/python benchmarks/soak.py --minutes "$(MINUTES)" $(ARGS)
 
 docs: setup  ## writes the generated pages of docs/reference
 	$(DOCS)

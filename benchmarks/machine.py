@@ -1,24 +1,19 @@
-"""What this machine is and can do: CPU name, memory read bandwidth.
+"""What this machine is and can do at best: CPU name, memory read bandwidth, int8 multiplications.
 
-python benchmarks/machine.py 2      measures the bandwidth with 2 threads and prints it in GB/s
+python benchmarks/machine.py 2          measures with 2 threads and prints JSON
+python benchmarks/machine.py 2 avx2     the same with the instructions of that CPU target
 """
 
 from __future__ import annotations
 
-import os
+import json
 import platform
-import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
+from processes import last_json
 
-PROBE_BYTES = 256 << 20
-"""Read by each thread; several times any cache."""
-
-PROBE_RUNS = 7
+from gemwright import ops
 
 
 def cpu_name() -> str:
@@ -31,26 +26,21 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def read_bandwidth(threads: int) -> float:
-    """Bytes a second `threads` threads read together: the best of several runs, in a fresh process."""
-    one_thread_each = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, __file__, str(threads)], env=one_thread_each, capture_output=True, text=True, check=True
-    )
-    return float(done.stdout) * 1e9
+def measured_limits(threads: int, target: str | None) -> dict[str, float]:
+    """Bytes read and int8 multiplications a second, in a fresh process. Raises Failed."""
+    found: dict[str, float] = last_json([sys.executable, __file__, str(threads), *([target] if target else [])])
+    return found
 
 
-def _probe(threads: int) -> float:
-    """A dot product of an array with itself reads it once and is bound by memory on any CPU with vectors."""
-    arrays = [np.ones(PROBE_BYTES // 4, dtype=np.float32) for _ in range(threads)]
-    best = 0.0
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(PROBE_RUNS):
-            began = time.perf_counter()
-            list(pool.map(lambda array: np.dot(array, array), arrays))  # NumPy releases the GIL here
-            best = max(best, threads * PROBE_BYTES / (time.perf_counter() - began))
-    return best
+def _probe(threads: int, target: str | None) -> dict[str, float]:
+    ops.set_threads(threads)
+    if target:
+        ops.use_target(target)
+    return {
+        "read_bytes_per_s": ops.read_bytes_per_second(),
+        "multiplications_per_s": ops.multiplications_per_second(),
+    }
 
 
 if __name__ == "__main__":
-    print(_probe(int(sys.argv[1])) / 1e9)
+    print(json.dumps(_probe(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)))

@@ -10,10 +10,12 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "core/checksum.h"
 #include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/pack.h"
 #include "core/pool.h"
+#include "core/probe.h"
 
 namespace nb = nanobind;
 using nb::arg;
@@ -26,7 +28,7 @@ using Matrix = In<float, nb::ndim<2>>;
 using Cube = In<float, nb::ndim<3>>;
 using Vector = In<float, nb::ndim<1>>;
 using Ints = In<int32_t, nb::ndim<1>>;
-using Pages = InOut<float, nb::ndim<5>>;
+using Pages = InOut<uint8_t, nb::ndim<3>>;
 using Out = nb::ndarray<nb::numpy, float>;
 
 static void require(bool ok, const char* message) {
@@ -54,6 +56,16 @@ static std::vector<Out> linear(Matrix x, std::vector<gw::Packed*> weights, bool 
   nb::gil_scoped_release free;
   gw::linear(x.data(), (int)tokens, (int)x.shape(1), views, wide, to);
   return outs;
+}
+
+static Out linear_geglu(Matrix x, const gw::Packed& gate, const gw::Packed& up, bool wide) {
+  size_t tokens = x.shape(0), cols = x.shape(1);
+  require((size_t)gate.view().cols == cols && (size_t)up.view().cols == cols, "linear_geglu: x and the weights differ in columns");
+  require(gate.view().rows == up.view().rows, "linear_geglu: gate and up differ in rows");
+  Out out = result({tokens, (size_t)gate.view().rows});
+  nb::gil_scoped_release free;
+  gw::linear_geglu(x.data(), (int)tokens, (int)cols, gate.view(), up.view(), wide, out.data());
+  return out;
 }
 
 static Out embed(const gw::Packed& table, Ints tokens, float factor) {
@@ -99,6 +111,26 @@ static Out rope(Cube x, Matrix table) {
   return out;
 }
 
+static Out norm_rope(Cube x, Vector scale, float eps, Matrix table) {
+  require(scale.shape(0) == x.shape(2) && table.shape(0) == x.shape(0) && table.shape(1) == x.shape(2) && x.shape(2) % 2 == 0,
+          "norm_rope: scale or table do not fit x");
+  Out out = result({x.shape(0), x.shape(1), x.shape(2)});
+  nb::gil_scoped_release free;
+  gw::norm_rope(x.data(), (int)x.shape(0), (int)x.shape(1), (int)x.shape(2), scale.data(), eps, table.data(), out.data());
+  return out;
+}
+
+static nb::tuple add_norm(Matrix x, Matrix y, Vector scale, Vector next, float eps) {
+  size_t rows = x.shape(0), n = x.shape(1);
+  require(y.shape(0) == rows && y.shape(1) == n && scale.shape(0) == n && next.shape(0) == n, "add_norm: the arrays differ in shape");
+  Out sum = result({rows, n}), normed = result({rows, n});
+  {
+    nb::gil_scoped_release free;
+    gw::add_norm(x.data(), y.data(), (int)rows, (int)n, scale.data(), next.data(), eps, sum.data(), normed.data());
+  }
+  return nb::make_tuple(sum, normed);
+}
+
 using Binary = void (*)(const float*, const float*, int, int, float*);
 static Out binary(Matrix a, Matrix b, Binary run) {
   require(a.shape(0) == b.shape(0) && a.shape(1) == b.shape(1), "the two arrays differ in shape");
@@ -108,11 +140,11 @@ static Out binary(Matrix a, Matrix b, Binary run) {
   return out;
 }
 
-static gw::LayerCache layer(Pages& k, Pages& v, In<int32_t, nb::ndim<2>>& table, Ints& slots, Ints& positions) {
-  size_t dim = k.shape(3);
-  require(k.shape(0) == v.shape(0) && k.shape(1) == v.shape(1) && k.shape(2) == 2 && k.shape(4) == 16 &&
-              v.shape(2) == (dim + 15) / 16 && v.shape(3) == gw::kPage && v.shape(4) == 16,
-          "the cache must be k[pages, kv_heads, 2, head_dim, 16] and v[pages, kv_heads, ceil(head_dim / 16), 32, 16]");
+static gw::LayerCache layer(Pages& k, Pages& v, int format, size_t head_dim, In<int32_t, nb::ndim<2>>& table, Ints& slots, Ints& positions) {
+  require(format >= 0 && format <= 2, "there is no such cache format");
+  require(head_dim > 0 && k.shape(0) == v.shape(0) && k.shape(1) == v.shape(1) && k.shape(1) > 0 &&
+              k.shape(2) == gw::key_page_bytes((gw::KvFormat)format, (int)head_dim) && v.shape(2) == gw::value_page_bytes((gw::KvFormat)format, (int)head_dim),
+          "the cache must be k[pages, kv_heads, bytes of a page of keys] and v[pages, kv_heads, bytes of a page of values]");
   require(slots.shape(0) == positions.shape(0), "slots and positions differ in length");
   require(table.shape(1) > 0, "the page table is empty");
   for (size_t i = 0; i < slots.shape(0); ++i) {
@@ -121,19 +153,19 @@ static gw::LayerCache layer(Pages& k, Pages& v, In<int32_t, nb::ndim<2>>& table,
     int page = table.data()[slot * table.shape(1) + (position / gw::kPage) % table.shape(1)];
     require(page >= 0 && (size_t)page < k.shape(0), "the page table names a page that does not exist");
   }
-  return {k.data(), v.data(), table.data(), (int)table.shape(1), (int)k.shape(1), (int)dim};
+  return {(gw::KvFormat)format, k.data(), v.data(), table.data(), (int)table.shape(1), (int)k.shape(1), (int)head_dim};
 }
 
-static void cache_write(Cube k, Cube v, Pages k_pages, Pages v_pages, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions) {
-  gw::LayerCache cache = layer(k_pages, v_pages, table, slots, positions);
+static void cache_write(Cube k, Cube v, Pages k_pages, Pages v_pages, int format, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions) {
+  gw::LayerCache cache = layer(k_pages, v_pages, format, k.shape(2), table, slots, positions);
   for (const Cube* x : {&k, &v})
     require(x->shape(0) == slots.shape(0) && (int)x->shape(1) == cache.kv_heads && (int)x->shape(2) == cache.head_dim, "cache_write: k or v does not fit the cache");
   nb::gil_scoped_release free;
   gw::cache_write(cache, k.data(), v.data(), slots.data(), positions.data(), (int)slots.shape(0));
 }
 
-static Out attend(Cube q, Pages k_pages, Pages v_pages, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions, float scale, int window, float softcap) {
-  gw::LayerCache cache = layer(k_pages, v_pages, table, slots, positions);
+static Out attend(Cube q, Pages k_pages, Pages v_pages, int format, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions, float scale, int window, float softcap) {
+  gw::LayerCache cache = layer(k_pages, v_pages, format, q.shape(2), table, slots, positions);
   require(q.shape(0) == slots.shape(0) && (int)q.shape(2) == cache.head_dim && q.shape(1) % cache.kv_heads == 0, "attend: q does not fit the cache");
   require(window >= 0, "attend: a window is 0 (none) or more");
   for (size_t i = 0; i < slots.shape(0); ++i) {   // every page a token will read must be one that exists
@@ -162,17 +194,37 @@ static nb::tuple top_k(Vector row, int k) {
   return nb::make_tuple(at, values);
 }
 
+static nb::tuple largest(Matrix x, const gw::Packed& w, int k, int below) {
+  require(w.view().codes == gw::Codes::split, "largest: a split matrix is needed");
+  require((size_t)w.view().cols == x.shape(1), "largest: x and the weights differ in columns");
+  require(1 <= k && k <= below && below <= w.view().rows, "largest: 1 <= k <= below <= rows");
+  size_t tokens = x.shape(0);
+  Out values = result({tokens, (size_t)k});
+  void* p = gw::take_buffer(tokens * k * sizeof(int32_t));
+  nb::ndarray<nb::numpy, int32_t> at((int32_t*)p, {tokens, (size_t)k}, nb::capsule(p, [](void* q) noexcept { gw::recycle(q); }));
+  {
+    nb::gil_scoped_release free;
+    if (tokens) gw::largest(x.data(), (int)tokens, w.view(), k, below, at.data(), values.data());
+  }
+  return nb::make_tuple(at, values);
+}
+
 // One row through the activation quantiser, for tests: codes, scales, outlier columns, outlier values.
 static nb::tuple quantise(Vector x, bool wide) {
   int n = (int)x.shape(0), groups = n / gw::kGroup;
   require(n > 0 && n % gw::kGroup == 0, "quantise: a multiple of 32 values is needed");
-  std::vector<int8_t> q8(n);
-  std::vector<int16_t> q16(n);
-  std::vector<int32_t> sums(2 * groups), at(gw::kOutliers, -1);
-  Out codes = result({(size_t)n}), scale = result({(size_t)groups}), outlier = result({(size_t)gw::kOutliers});
-  gw::Activations a{1, n, groups, wide ? nullptr : q8.data(), wide ? q16.data() : nullptr, scale.data(), sums.data(), at.data(), outlier.data()};
-  gw::kernels().quantise(x.data(), a, 0);
-  for (int i = 0; i < n; ++i) codes.data()[i] = wide ? q16[i] : q8[i];
+  gw::Activations a{};
+  a.tokens = 1, a.cols = n, a.groups = groups, a.wide = wide, a.outliers = wide ? 0 : gw::outliers(n);
+  std::vector<int8_t> bytes(a.row_bytes());
+  std::vector<int32_t> sums(2 * groups), at(a.outliers);
+  Out codes = result({(size_t)n}), scale = result({(size_t)groups}), outlier = result({(size_t)a.outliers});
+  a.codes = bytes.data(), a.scale = scale.data(), a.sums = sums.data(), a.outlier_at = at.data(), a.outlier = outlier.data();
+  gw::kernels().quantise(x.data(), a, 0, (uint8_t*)gw::thread_scratch(0, gw::quantise_scratch(n)));
+  for (int i = 0; i < n; ++i) {
+    int16_t word;
+    std::memcpy(&word, bytes.data() + (wide ? 2 * i : 0), 2);
+    codes.data()[i] = !wide ? bytes[i] : gw::kernels().planes ? 256 * bytes[i] + bytes[n + i] : word;
+  }
   return nb::make_tuple(codes, scale, at, outlier);
 }
 
@@ -190,6 +242,10 @@ static int64_t scan_strings(In<uint8_t, nb::ndim<1>> region, int64_t offset, int
     at += length;
   }
   return (int64_t)at;
+}
+
+static void require_blocks(int type, int rows, int cols) {
+  require(rows > 0 && cols > 0 && cols % gw::type_info(type).block_values == 0, "Packed: columns are not a whole number of blocks");
 }
 
 NB_MODULE(_native, m) {
@@ -211,34 +267,67 @@ NB_MODULE(_native, m) {
 
   nb::class_<gw::Packed>(m, "Packed")
       .def("__init__", [](gw::Packed* self, int type, int rows, int cols) {
-        require(rows > 0 && cols > 0 && cols % gw::type_info(type).block_values == 0, "Packed: columns are not a whole number of blocks");
+        require_blocks(type, rows, cols);
         new (self) gw::Packed(type, rows, cols);
+      }, arg("type"), arg("rows"), arg("cols"))
+      .def("__init__", [](gw::Packed* self, int type, int rows, int cols, In<uint8_t, nb::ndim<1>> data) {
+        require_blocks(type, rows, cols);
+        require(data.shape(0) == gw::Packed::bytes_of(type, rows, cols), "Packed: the bytes are not of the size its shape needs");
+        require((uintptr_t)data.data() % 64 == 0, "Packed: the bytes are not aligned to 64");
+        new (self) gw::Packed(type, rows, cols, data.data());
+      }, arg("type"), arg("rows"), arg("cols"), arg("data").noconvert(), nb::keep_alive<1, 5>())
+      .def_static("bytes_of", [](int type, int rows, int cols) {
+        require_blocks(type, rows, cols);
+        return gw::Packed::bytes_of(type, rows, cols);
       }, arg("type"), arg("rows"), arg("cols"))
       .def("fill", [](gw::Packed& self, In<uint8_t, nb::ndim<1>> data, int first, int rows) {
         const gw::PackedView& to = self.view();
+        require(self.owns(), "fill: the memory is not its own");
         require(first >= 0 && first % gw::kRows == 0 && rows > 0 && rows <= to.rows - first, "fill: rows outside the matrix, or not from a tile on");
         require(rows % gw::kRows == 0 || first + rows == to.rows, "fill: not a whole number of tiles");
         require(data.shape(0) == (size_t)rows * self.row_bytes(), "fill: data is not of the size its shape needs");
         nb::gil_scoped_release free;
         self.fill(data.data(), first, rows);
       }, arg("data").noconvert(), arg("first"), arg("rows"))
+      .def("choose", [](gw::Packed& self, In<int32_t, nb::ndim<1>> columns) {
+        const gw::PackedView& to = self.view();
+        require(self.owns() && to.codes == gw::Codes::split, "choose: only a split matrix in memory of its own has a choice");
+        require(columns.shape(0) == (size_t)to.groups() * gw::kExact, "choose: eight columns of each group are needed");
+        for (int i = 0; i < (int)columns.shape(0); ++i)
+          require(columns.data()[i] / gw::kGroup == i / gw::kExact && columns.data()[i] >= 0 && (i % gw::kExact == 0 || columns.data()[i] > columns.data()[i - 1]),
+                  "choose: columns outside their group, or not ascending");
+        self.choose(columns.data());
+      }, arg("columns").noconvert())
       .def_prop_ro("row_bytes", &gw::Packed::row_bytes)
+      .def_prop_ro("scanned_bytes", [](const gw::Packed& w) { return w.view().tile_bytes * w.view().tiles(); })
+      .def_prop_ro("is_split", [](const gw::Packed& w) { return w.view().codes == gw::Codes::split; })
       .def_prop_ro("rows", [](const gw::Packed& w) { return w.view().rows; })
       .def_prop_ro("cols", [](const gw::Packed& w) { return w.view().cols; })
       .def_prop_ro("nbytes", &gw::Packed::bytes)
+      .def_prop_ro("data", [](const gw::Packed& w) {
+        return nb::ndarray<nb::numpy, const uint8_t, nb::ndim<1>>(w.view().data, {w.bytes()}, nb::find(w));
+      })
       .def("to_f32", &unpack);
 
   m.def("linear", &linear, arg("x").noconvert(), arg("weights"), arg("wide"));
+  m.def("linear_geglu", &linear_geglu, arg("x").noconvert(), arg("gate"), arg("up"), arg("wide"));
+  m.def("largest", &largest, arg("x").noconvert(), arg("table"), arg("k"), arg("below"));
   m.def("embed", &embed, arg("table"), arg("tokens").noconvert(), arg("factor"));
   m.def("rms_norm", &rms_norm, arg("x").noconvert(), arg("scale").noconvert(), arg("eps"));
   m.def("rope_table", &rope_table, arg("positions").noconvert(), arg("head_dim"), arg("base"), arg("stretch"));
   m.def("rope", &rope, arg("x").noconvert(), arg("table").noconvert());
+  m.def("norm_rope", &norm_rope, arg("x").noconvert(), arg("scale").noconvert(), arg("eps"), arg("table").noconvert());
+  m.def("add_norm", &add_norm, arg("x").noconvert(), arg("y").noconvert(), arg("scale").noconvert(), arg("next").noconvert(), arg("eps"));
   m.def("geglu_mul", [](Matrix gate, Matrix up) { return binary(gate, up, gw::geglu); }, arg("gate").noconvert(), arg("up").noconvert());
   m.def("add", [](Matrix a, Matrix b) { return binary(a, b, gw::add); }, arg("a").noconvert(), arg("b").noconvert());
   m.def("cache_write", &cache_write, arg("k").noconvert(), arg("v").noconvert(), arg("k_pages").noconvert(), arg("v_pages").noconvert(),
-        arg("table").noconvert(), arg("slots").noconvert(), arg("positions").noconvert());
-  m.def("attend", &attend, arg("q").noconvert(), arg("k_pages").noconvert(), arg("v_pages").noconvert(), arg("table").noconvert(),
-        arg("slots").noconvert(), arg("positions").noconvert(), arg("scale"), arg("window"), arg("softcap"));
+        arg("format"), arg("table").noconvert(), arg("slots").noconvert(), arg("positions").noconvert());
+  m.def("attend", &attend, arg("q").noconvert(), arg("k_pages").noconvert(), arg("v_pages").noconvert(), arg("format"),
+        arg("table").noconvert(), arg("slots").noconvert(), arg("positions").noconvert(), arg("scale"), arg("window"), arg("softcap"));
+  m.def("page_bytes", [](int format, int head_dim) {
+    require(format >= 0 && format <= 2 && head_dim > 0, "page_bytes: no such format or head_dim");
+    return nb::make_tuple(gw::key_page_bytes((gw::KvFormat)format, head_dim), gw::value_page_bytes((gw::KvFormat)format, head_dim));
+  }, arg("format"), arg("head_dim"));
   m.def("argmax", [](Vector row) {
     require(row.shape(0) > 0, "argmax: no values");
     nb::gil_scoped_release free;
@@ -251,5 +340,12 @@ NB_MODULE(_native, m) {
     return gw::kernels().log_sum_exp(row.data(), (int)row.shape(0));
   }, arg("row").noconvert());
   m.def("quantise", &quantise, arg("x").noconvert(), arg("wide"));
+  m.def("checksum", [](In<uint8_t, nb::ndim<1>> data) {
+    nb::gil_scoped_release free;
+    return gw::checksum(data.data(), data.shape(0));
+  }, arg("data").noconvert());
+  m.attr("LAYOUT_VERSION") = gw::kLayoutVersion;
+  m.def("read_bytes_per_second", &gw::read_bytes_per_second, nb::call_guard<nb::gil_scoped_release>());
+  m.def("multiplications_per_second", &gw::multiplications_per_second, nb::call_guard<nb::gil_scoped_release>());
   m.def("scan_strings", &scan_strings, arg("region").noconvert(), arg("offset"), arg("count"));
 }

@@ -6,17 +6,15 @@ from the docstring of settings.py. So they cannot claim what the program does no
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import typer
-from typer.main import get_command
 
 from gemwright import errors, settings
-from gemwright.cli.app import COMMANDS, app
+from gemwright.cli.app import ABOUT, COMMANDS, command_named
 from gemwright.cli.failure import INTERRUPTED, PIPE_CLOSED
+from gemwright.cli.parser import Argument, Parameter, parameters
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 MADE = "<!-- Made by `make docs` from {source}; edit that, not this. -->"
@@ -45,18 +43,17 @@ def stale_pages() -> dict[Path, str]:
 
 def cli_page() -> str:
     """Every command with its arguments and options."""
-    group: Any = get_command(app)
-    with typer.Context(group, info_name="gemwright") as context:
-        parts = ["# Command line", MADE.format(source="src/gemwright/cli"), group.help.strip()]
-        parts.append(
-            "Exit statuses are listed in [exit-codes.md](exit-codes.md), environment variables in "
-            "[environment.md](environment.md)."
-        )
-        for name in COMMANDS:
-            command = group.get_command(context, name)
-            with typer.Context(command, info_name=name, parent=context) as inner:
-                parts += [f"## gemwright {name}", command.help.strip(), f"    {command.get_usage(inner)[7:]}"]
-                parts.append("\n".join(_option_rows(command)))
+    parts = ["# Command line", MADE.format(source="src/gemwright/cli"), ABOUT]
+    parts.append(
+        "Exit statuses are listed in [exit-codes.md](exit-codes.md), environment variables in "
+        "[environment.md](environment.md)."
+    )
+    for name in COMMANDS:
+        command = command_named(name)
+        rows = parameters(command)
+        words = [_word(row) for row in rows if isinstance(row.declared, Argument)]
+        usage = " ".join([f"    gemwright {name} [OPTIONS]", *words])
+        parts += [f"## gemwright {name}", inspect.getdoc(command) or "", usage, "\n".join(_option_rows(rows))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -90,17 +87,22 @@ def environment_page() -> str:
     return "\n\n".join(["# Environment variables", made, "\n".join(rows)]) + "\n"
 
 
-def _option_rows(command: Any) -> Iterator[str]:
+def _option_rows(rows: list[Parameter]) -> Iterator[str]:
     yield "| | | default |"
     yield "|---|---|---|"
-    for parameter in command.params:
-        first, *others = parameter.opts
-        if parameter.param_type_name == "argument":
-            names = [parameter.metavar if parameter.required else f"[{parameter.metavar}]"]
+    for row in rows:
+        if isinstance(row.declared, Argument):
+            names = [_word(row)]
         else:
-            names = [*others, first if parameter.is_flag else f"{first} {parameter.metavar}"]
-        default = "" if parameter.default is None or parameter.default is False else f"`{parameter.default}`"
-        yield f"| {', '.join(f'`{name}`' for name in names)} | {parameter.help} | {default} |"
+            first, *others = row.declared.names
+            names = [*others, f"{first} {row.declared.metavar}" if row.declared.metavar else first]
+        default = "" if row.default is None or row.default is False else f"`{row.default}`"
+        yield f"| {', '.join(f'`{name}`' for name in names)} | {row.declared.help} | {default} |"
+
+
+def _word(row: Parameter) -> str:
+    assert isinstance(row.declared, Argument)
+    return row.declared.metavar if row.required else f"[{row.declared.metavar}]"
 
 
 def _error_kinds() -> list[type[errors.GemwrightError]]:

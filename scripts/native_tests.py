@@ -31,7 +31,7 @@ BUILDS = {
     ),
 }
 # What emulates which CPU, and the target that must be chosen there.
-ARM_CPUS = {"cortex-a72": "neon", "neoverse-n1": "neondot", "max": "neoni8mm"}
+ARM_CPUS = {"cortex-a72": "neon", "neoverse-n1": "neondot", "max": "neondot"}
 # Debian packages that takes, and a file of each.
 ARM_PACKAGES = {
     "qemu-user": Path("/usr/bin/qemu-aarch64"),

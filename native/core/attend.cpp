@@ -20,7 +20,7 @@ std::vector<AttendBlock> blocks(const LayerCache& c, const float* q, const int* 
     int count = 1;
     while (count < most && t + count < tokens && slots[t + count] == slots[t] && positions[t + count] == positions[t] + count) ++count;
     for (int h = 0; h < c.kv_heads; ++h)
-      all.push_back({q + ((size_t)t * heads + (size_t)h * group) * c.head_dim, (int64_t)heads * c.head_dim, c.k, c.v,
+      all.push_back({q + ((size_t)t * heads + (size_t)h * group) * c.head_dim, (int64_t)heads * c.head_dim, c.format, c.k, c.v,
                      c.table + (size_t)slots[t] * c.ring, c.ring, c.kv_heads, h, c.head_dim, group, count, positions[t], window, scale, softcap});
     t += count;
   }
@@ -52,20 +52,23 @@ void finish(const Kernels& run, const AttendBlock& b, Partial p, const float* q,
 
 }  // namespace
 
+// Pieces of work are runs of tokens of one page, so that no two threads write the same cache line.
 void cache_write(const LayerCache& c, const float* k, const float* v, const int* slots, const int* positions, int tokens) {
-  size_t dim = c.head_dim, stride = c.kv_heads * dim;
-  const size_t slices = (dim + 15) / 16;
-  for (int t = 0; t < tokens; ++t) {
-    int page = c.table[(size_t)slots[t] * c.ring + (positions[t] / kPage) % c.ring], column = positions[t] % kPage;
-    for (int h = 0; h < c.kv_heads; ++h) {
-      size_t head = (size_t)page * c.kv_heads + h;
-      float* keys = c.k + head * dim * kPage + column / 16 * dim * 16 + column % 16;
-      float* values = c.v + head * slices * 16 * kPage + column * 16;
-      const float *key = k + t * stride + h * dim, *value = v + t * stride + h * dim;
-      for (size_t d = 0; d < dim; ++d) keys[d * 16] = key[d];
-      for (size_t d = 0; d < dim; d += 16) std::memcpy(values + d * kPage, value + d, std::min<size_t>(16, dim - d) * sizeof(float));
+  const Kernels& run = kernels();
+  const size_t dim = c.head_dim, stride = c.kv_heads * dim, key_bytes = key_page_bytes(c.format, c.head_dim), value_bytes = value_page_bytes(c.format, c.head_dim);
+  std::vector<int> runs;   // first token of each
+  for (int t = 0; t < tokens; ++t)
+    if (t == 0 || slots[t] != slots[t - 1] || positions[t] / kPage != positions[t - 1] / kPage) runs.push_back(t);
+  runs.push_back(tokens);
+  parallel_for((int)runs.size() - 1, tokens > kPage ? 1 : kPage, [&](int begin, int end, int) {
+    for (int t = runs[begin]; t < runs[end]; ++t) {
+      size_t page = c.table[(size_t)slots[t] * c.ring + (positions[t] / kPage) % c.ring];
+      for (int h = 0; h < c.kv_heads; ++h) {
+        size_t at = page * c.kv_heads + h;
+        run.write_kv(c.format, c.k + at * key_bytes, c.v + at * value_bytes, positions[t] % kPage, k + t * stride + h * dim, v + t * stride + h * dim, c.head_dim);
+      }
     }
-  }
+  });
 }
 
 void attend(const LayerCache& c, const float* q, const int* slots, const int* positions, int tokens, int heads, float scale, int window, float softcap, float* out) {
@@ -75,7 +78,7 @@ void attend(const LayerCache& c, const float* q, const int* slots, const int* po
   const int dim = c.head_dim;
   std::vector<AttendBlock> all = blocks(c, q, slots, positions, tokens, heads, scale, window, softcap);
   const int count = (int)all.size(), most_rows = std::max(kBlockRows, heads / c.kv_heads);
-  const size_t partial = Partial::floats(most_rows, dim), scratch = (size_t)most_rows * (dim + kPage + 1);
+  const size_t partial = Partial::floats(most_rows, dim), scratch = (size_t)most_rows * (dim + kSpan);
 
   if (count >= 2 * threads() || threads() == 1) {     // enough blocks for all threads: each walks its spans
     parallel_for(count, 1, [&](int begin, int end, int thread) {

@@ -38,7 +38,6 @@ const Entry kEntries[] = {
 #elif defined(__aarch64__)
     {"neon", kernels_neon, [] { return true; }},   // part of the architecture
     {"neondot", kernels_neondot, [] { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }},
-    {"neoni8mm", kernels_neoni8mm, [] { return kEntries[2].supported() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0; }},
 #endif
 };
 

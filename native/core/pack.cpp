@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -113,7 +115,8 @@ void read_group(Type type, U8 p, int g, Group& o) {
     case Type::q4_1: p += g * 20; o.s = u16(p); o.m = u16(p + 2); return nibbles(p + 4, o.code);
     case Type::q5_0: p += g * 22; o.s = u16(p); nibbles(p + 6, o.code); return add_fifth_bits(u32(p + 2), o.code);
     case Type::q5_1: p += g * 24; o.s = u16(p); o.m = u16(p + 2); nibbles(p + 8, o.code); return add_fifth_bits(u32(p + 4), o.code);
-    case Type::q8_0: p += g * 34; o.s = u16(p); std::memcpy(o.code, p + 2, 32); return;
+    case Type::q8_0:
+    case Type::q8_0_split: p += g * 34; o.s = u16(p); std::memcpy(o.code, p + 2, 32); return;
     case Type::iq4_nl:
       p += g * 18;
       o.s = u16(p);
@@ -155,6 +158,62 @@ void place(const Group& from, const PackedView& to, uint8_t* tile, int row, int 
     for (int h = 0; h < 2; ++h) at[(2 + h) * kRows + row] = from.b[h];
 }
 
+float rounded_up(double norm) { return std::isfinite(norm) ? (float)(norm * (1 + 1e-6)) : std::numeric_limits<float>::infinity(); }
+
+// One tile of a split matrix; its exact columns have been chosen.
+void split_tile(U8 from, size_t row_bytes, const PackedView& to, int tile_index, int rows) {
+  uint8_t *tile = const_cast<uint8_t*>(to.tile(tile_index)), *bytes = const_cast<uint8_t*>(to.data);
+  const int32_t* columns = to.exact_columns();
+  float most_bound = 0, most_norm = 0;
+  for (int r = 0; r < rows; ++r) {
+    const int row = tile_index * kRows + r;
+    uint8_t* low = const_cast<uint8_t*>(to.low(row));
+    double rest = 0, norm = 0;
+    for (int g = 0; g < to.groups(); ++g, low += kGroup / 2) {
+      Group group;
+      read_group(Type::q8_0, from + r * row_bytes, g, group);
+      uint8_t half[2][kGroup];
+      double s = half_to_float(group.s);
+      bool exact[kGroup] = {};
+      for (int i = 0; i < kExact; ++i) exact[columns[g * kExact + i] - g * kGroup] = true;
+      for (int i = 0; i < kGroup; ++i) {
+        uint8_t code = group.code[i] ^ 0x80;   // + 128
+        half[0][i] = code >> 4;
+        half[1][i] = code & 15;
+        norm += s * s * (code - 128) * (code - 128);
+        if (!exact[i]) rest += s * s * (half[1][i] - 8) * (half[1][i] - 8);
+      }
+      for (int i = 0; i < kGroup / 2; ++i) low[i] = half[1][i] | half[1][i + kGroup / 2] << 4;
+      uint8_t* cells = tile + (size_t)g * code_bytes(to.codes) + r * kStep;
+      for (int step = 0; step < kSteps; ++step)
+        for (int k = 0; k < kStep; ++k) {
+          uint8_t* cell = cells + step / 2 * kStepBytes + k;
+          *cell = step % 2 ? *cell | half[0][step * kStep + k] << 4 : half[0][step * kStep + k];
+        }
+      uint8_t* kept = tile + to.exact_at + (size_t)g * kExactBytes + r * kStep;
+      for (int k = 0; k < kStep; ++k) {
+        const int32_t* of = columns + g * kExact;
+        kept[k] = half[1][of[k] - g * kGroup] | half[1][of[kStep + k] - g * kGroup] << 4;
+      }
+      std::memcpy(tile + to.scales_at + (size_t)g * scale_bytes(to.scales) + 2 * r, &group.s, 2);
+    }
+    float bound = rounded_up(std::sqrt(rest));
+    std::memcpy(bytes + to.bounds_at + (size_t)row * 4, &bound, 4);
+    most_bound = std::max(most_bound, bound);
+    most_norm = std::max(most_norm, rounded_up(std::sqrt(norm)));
+  }
+  std::memcpy(bytes + to.tile_bounds_at + (size_t)tile_index * 4, &most_bound, 4);
+  std::memcpy(bytes + to.tile_bounds_at + (size_t)(to.tiles() + tile_index) * 4, &most_norm, 4);
+}
+
+float split_column(const PackedView& p, const uint8_t* tile, int row, int k) {
+  int g = k / kGroup, in = k % kGroup, step = in / kStep;
+  int high = tile[(size_t)g * code_bytes(p.codes) + step / 2 * kStepBytes + row % kRows * kStep + in % kStep];
+  int low = p.low(row)[g * (kGroup / 2) + in % (kGroup / 2)];
+  int code = (step % 2 ? high >> 4 : high & 15) << 4 | (in < kGroup / 2 ? low & 15 : low >> 4);
+  return half_to_float(u16(tile + p.scales_at + (size_t)g * scale_bytes(p.scales) + 2 * (row % kRows))) * (float)(code - 128);
+}
+
 float column(const PackedView& p, const uint8_t* tile, int row, int k) {
   int g = k / kGroup, in = k % kGroup, step = in / kStep, cell = row * kStep + in % kStep;
   const uint8_t* group = tile + (size_t)g * code_bytes(p.codes);
@@ -190,6 +249,7 @@ TypeInfo type_info(int type) {
     case Type::q5_0: return {32, 22, Codes::u5, Scales::one};
     case Type::q5_1: return {32, 24, Codes::u5, Scales::with_min};
     case Type::q8_0: return {32, 34, Codes::s8, Scales::one};
+    case Type::q8_0_split: return {32, 34, Codes::split, Scales::one};
     case Type::q2_k: return {256, 84, Codes::s8, Scales::halves_min};
     case Type::q3_k: return {256, 110, Codes::s8, Scales::halves};
     case Type::q4_k: return {256, 144, Codes::u4, Scales::super};
@@ -202,6 +262,7 @@ TypeInfo type_info(int type) {
 }
 
 void pack_tile(Type type, U8 from, size_t row_bytes, const PackedView& to, int tile_index, int rows) {
+  if (to.codes == Codes::split) return split_tile(from, row_bytes, to, tile_index, rows);
   uint8_t* tile = const_cast<uint8_t*>(to.tile(tile_index));
   if (is_float(to.codes)) {
     int bytes = float_bytes(to.codes);
@@ -221,6 +282,7 @@ void unpack_row(const PackedView& from, int row, float* to) {
   const uint8_t* tile = from.tile(row / kRows);
   int lane = row % kRows;
   for (int k = 0; k < from.cols; ++k) {
+    if (from.codes == Codes::split) { to[k] = split_column(from, tile, row, k); continue; }
     if (!is_float(from.codes)) { to[k] = column(from, tile, lane, k); continue; }
     const uint8_t* at = tile + ((size_t)k * kRows + lane) * float_bytes(from.codes);
     if (from.codes == Codes::f32) std::memcpy(&to[k], at, 4);

@@ -44,6 +44,29 @@ void rope(const float* x, int tokens, int heads, int n, const float* table, floa
   });
 }
 
+void norm_rope(const float* x, int tokens, int heads, int n, const float* scale, float eps, const float* table, float* out) {
+  const Kernels& run = kernels();
+  size_t stride = (size_t)heads * n;
+  parallel_for(tokens, grain((int)stride), [&](int begin, int end, int) {
+    for (int t = begin; t < end; ++t) {
+      float* to = out + t * stride;
+      for (int h = 0; h < heads; ++h) run.rms_norm(x + t * stride + (size_t)h * n, scale, to + (size_t)h * n, n, eps);
+      run.rope(to, table + (size_t)t * n, to, heads, n);
+    }
+  });
+}
+
+void add_norm(const float* x, const float* y, int rows, int n, const float* scale, const float* next, float eps, float* sum, float* normed) {
+  const Kernels& run = kernels();
+  parallel_for(rows, grain(n), [&](int begin, int end, int) {
+    for (size_t r = begin; r < (size_t)end; ++r) {
+      run.rms_norm(y + r * n, scale, sum + r * n, n, eps);
+      run.add(x + r * n, sum + r * n, sum + r * n, n);
+      run.rms_norm(sum + r * n, next, normed + r * n, n, eps);
+    }
+  });
+}
+
 void geglu(const float* gate, const float* up, int rows, int n, float* out) {
   const Kernels& run = kernels();
   parallel_for(rows, grain(n * 4), [&](int begin, int end, int) {

@@ -10,7 +10,10 @@ struct I16 {
 };
 inline V16 to_float(I16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
 
-constexpr int kTokens = 4, kTokensWide = 2;
+constexpr int kTiles = 1, kTokens = 4, kTokensWide = 2;
+constexpr int kFew = 4, kFewWide = 2;   // tokens of a block of the few-token path, one tile
+constexpr int kShift = 0;
+constexpr bool kPlanes = false;
 
 // Keeps the compiler from mixing one step's work with the next: without it the sums of all steps are alive at once and
 // most of them live on the stack (Q5_0, 256 tokens, one Zen 3 thread: 49 GMAC/s instead of 86).
@@ -33,34 +36,29 @@ inline __m256i load_step(const unsigned char* group, int step, int half) {
   return code;
 }
 
-template <Codes C>
+template <Codes C, int kCount = kSteps>
 inline void unpack(const unsigned char* group, unsigned char* to) {
 #pragma GCC unroll 8
-  for (int step = 0; step < kSteps; ++step)
+  for (int step = 0; step < kCount; ++step)
     for (int half = 0; half < 2; ++half)
       _mm256_storeu_si256((__m256i*)(to + step * kStepBytes + 32 * half), load_step<C, false>(group, step, half));
 }
 
-inline I16 minus(I16 a, int x) {
-  __m256i b = _mm256_set1_epi32(x);
-  return {_mm256_sub_epi32(a.lo, b), _mm256_sub_epi32(a.hi, b)};
-}
-
-template <Codes C, bool kUnpacked, bool kHalves, int kZero, int NT>
-inline void dot(const unsigned char* group, const int8_t* const* x, const int* const* x_sums, I16 (*sums)[2]) {
-  const __m256i ones = _mm256_set1_epi16(1), none = _mm256_setzero_si256();
-  constexpr int kRun = C == Codes::s8 ? 1 : C == Codes::u5 || kHalves ? 4 : 8;   // steps that may be added in int16
-  __m256i wide[NT][2], run[NT][2];
-  for (int t = 0; t < NT; ++t) wide[t][0] = wide[t][1] = run[t][0] = run[t][1] = none;
+template <Codes C, bool kUnpacked, int kFirst, int kCount, int NT>
+inline void dot_bytes(const unsigned char* group, const signed char* const* x, __m256i (*wide)[2]) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  constexpr int kMost = C == Codes::s8 ? 1 : C == Codes::u5 ? 4 : 8, kRun = kMost < kCount ? kMost : kCount;   // steps added in int16
+  __m256i run[NT][2];
+  for (int t = 0; t < NT; ++t) run[t][0] = run[t][1] = _mm256_setzero_si256();
 #pragma GCC unroll 8
-  for (int step = 0; step < kSteps; ++step) {
-    __m256i w0 = load_step<C, kUnpacked>(group, step, 0), w1 = load_step<C, kUnpacked>(group, step, 1);
+  for (int step = 0; step < kCount; ++step) {
+    __m256i w0 = load_step<C, kUnpacked>(group, kFirst + step, 0), w1 = load_step<C, kUnpacked>(group, kFirst + step, 1);
     __m256i size0 = w0, size1 = w1;
     if constexpr (C == Codes::s8) { size0 = _mm256_abs_epi8(w0); size1 = _mm256_abs_epi8(w1); }
 #pragma GCC unroll 8
     for (int t = 0; t < NT; ++t) {
       int four;
-      __builtin_memcpy(&four, x[t] + step * kStep, 4);
+      __builtin_memcpy(&four, x[t] + (kFirst + step) * kStep, 4);
       __m256i xs = _mm256_set1_epi32(four), x0 = xs, x1 = xs;
       if constexpr (C == Codes::s8) { x0 = _mm256_sign_epi8(xs, w0); x1 = _mm256_sign_epi8(xs, w1); }
       __m256i p0 = _mm256_maddubs_epi16(size0, x0), p1 = _mm256_maddubs_epi16(size1, x1);
@@ -69,20 +67,10 @@ inline void dot(const unsigned char* group, const int8_t* const* x, const int* c
       settle(run[t][0]);
       settle(run[t][1]);
       if (step % kRun == kRun - 1) {
-        __m256i s0 = _mm256_madd_epi16(run[t][0], ones), s1 = _mm256_madd_epi16(run[t][1], ones);
-        wide[t][0] = step < kRun ? s0 : _mm256_add_epi32(wide[t][0], s0);
-        wide[t][1] = step < kRun ? s1 : _mm256_add_epi32(wide[t][1], s1);
-      }
-      if (kHalves && step == kSteps / 2 - 1) {
-        sums[t][0] = {wide[t][0], wide[t][1]};
-        wide[t][0] = wide[t][1] = none;
+        wide[t][0] = _mm256_add_epi32(wide[t][0], _mm256_madd_epi16(run[t][0], ones));
+        wide[t][1] = _mm256_add_epi32(wide[t][1], _mm256_madd_epi16(run[t][1], ones));
       }
     }
-  }
-  for (int t = 0; t < NT; ++t) {
-    I16 total = {wide[t][0], wide[t][1]};
-    if constexpr (kZero != 0) total = minus(total, kZero * (x_sums[t][0] + x_sums[t][1]));
-    sums[t][kHalves ? 1 : 0] = total;
   }
 }
 
@@ -103,38 +91,59 @@ inline void load_wide(const unsigned char* group, int step, __m256i* rows) {
   }
 }
 
-// Rows of four registers of pair sums, put in order.
-inline I16 fold(const __m256i* a) {
-  return {_mm256_permute4x64_epi64(_mm256_hadd_epi32(a[0], a[1]), 0xD8), _mm256_permute4x64_epi64(_mm256_hadd_epi32(a[2], a[3]), 0xD8)};
-}
-
-template <Codes C, bool kUnpacked, bool kHalves, int kZero, int NT>
-inline void dot(const unsigned char* group, const int16_t* const* x, const int* const* x_sums, I16 (*sums)[2]) {
+template <Codes C, bool kUnpacked, int kFirst, int kCount, int NT>
+inline void dot_words(const unsigned char* group, const signed char* const* x, __m256i (*wide)[2]) {
   __m256i acc[NT][4];
   for (int t = 0; t < NT; ++t)
     for (int i = 0; i < 4; ++i) acc[t][i] = _mm256_setzero_si256();
 #pragma GCC unroll 8
-  for (int step = 0; step < kSteps; ++step) {
+  for (int step = kFirst; step < kFirst + kCount; ++step) {
     __m256i rows[4];
     load_wide<C, kUnpacked>(group, step, rows);
     for (int t = 0; t < NT; ++t) {
       long long four;
-      __builtin_memcpy(&four, x[t] + step * kStep, 8);
+      __builtin_memcpy(&four, x[t] + 2 * step * kStep, 8);
       __m256i xs = _mm256_set1_epi64x(four);
       for (int i = 0; i < 4; ++i) {
         acc[t][i] = _mm256_add_epi32(acc[t][i], _mm256_madd_epi16(rows[i], xs));
         settle(acc[t][i]);
       }
     }
-    if (kHalves && step == kSteps / 2 - 1)
-      for (int t = 0; t < NT; ++t) {
-        sums[t][0] = fold(acc[t]);
-        for (int i = 0; i < 4; ++i) acc[t][i] = _mm256_setzero_si256();
-      }
   }
-  for (int t = 0; t < NT; ++t) {
-    I16 total = fold(acc[t]);
-    if constexpr (kZero != 0) total = minus(total, kZero * (x_sums[t][0] + x_sums[t][1]));
-    sums[t][kHalves ? 1 : 0] = total;
+  for (int t = 0; t < NT; ++t)
+    for (int half = 0; half < 2; ++half) {   // pair sums of a row, added and put in order
+      __m256i rows = _mm256_permute4x64_epi64(_mm256_hadd_epi32(acc[t][2 * half], acc[t][2 * half + 1]), 0xD8);
+      wide[t][half] = _mm256_add_epi32(wide[t][half], rows);
+    }
+}
+
+template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT, bool kOnto = false>
+inline void dot(const unsigned char* const* codes, const signed char* const* x, size_t, const int* const* start, I16 (*sums)[P]) {
+  for (int p = 0; p < P; ++p) {
+    __m256i acc[NT][2];
+    for (int t = 0; t < NT; ++t) {
+      acc[t][0] = kOnto ? sums[t][p].lo : start ? _mm256_set1_epi32(*start[t]) : _mm256_setzero_si256();
+      acc[t][1] = kOnto ? sums[t][p].hi : acc[t][0];
+    }
+    if constexpr (kWide) dot_words<C, kUnpacked, kFirst, kCount, NT>(codes[p], x, acc);
+    else dot_bytes<C, kUnpacked, kFirst, kCount, NT>(codes[p], x, acc);
+    for (int t = 0; t < NT; ++t) sums[t][p] = {acc[t][0], acc[t][1]};
   }
 }
+
+inline I16 times16_plus(I16 a, int x) {
+  const __m256i b = _mm256_set1_epi32(x);
+  return {_mm256_add_epi32(_mm256_slli_epi32(a.lo, 4), b), _mm256_add_epi32(_mm256_slli_epi32(a.hi, 4), b)};
+}
+
+// Sixteen bytes of low halves (columns i and 16 + i of a group) times 32 activations.
+inline int dot_halves(const unsigned char* low, const signed char* x) {
+  __m128i bytes = _mm_loadu_si128((const __m128i*)low);
+  __m256i half = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), _mm256_set1_epi8(15));
+  __m256i four = _mm256_madd_epi16(_mm256_maddubs_epi16(half, load256(x)), _mm256_set1_epi16(1));
+  __m128i two = _mm_add_epi32(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+  two = _mm_add_epi32(two, _mm_shuffle_epi32(two, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+
+#include "join_halves.h"

@@ -5,12 +5,13 @@
 // int16: columns are taken apart (ld4), so that lanes are rows and a row's sum never leaves its lane.
 
 constexpr int kTokens = 2, kTokensWide = 4;
+constexpr int kFew = 2, kFewWide = 4;   // tokens of a block of the few-token path
+constexpr bool kPlanes = false;
 
 // Products of one step with eight rows from row 8 `side` on, added to run[t][0..3] (two rows each), or put there when it
 // is the first of its run.
 template <Codes C, bool kUnpacked, int NT>
-inline void multiply_step(const unsigned char* group, int step, int side, bool is_first, const int8_t* const* x,
-                          int16x8_t (*run)[4]) {
+inline void multiply_step(const unsigned char* group, int step, int side, bool is_first, const signed char* const* x, int16x8_t (*run)[4]) {
   int8x16_t w[2] = {load_codes<C, kUnpacked>(group, step, 2 * side), load_codes<C, kUnpacked>(group, step, 2 * side + 1)};
   for (int t = 0; t < NT; ++t) {
     int four;
@@ -24,31 +25,28 @@ inline void multiply_step(const unsigned char* group, int step, int side, bool i
   }
 }
 
-// Rows are taken eight at a time, so that their sums stay in registers.
-template <Codes C, bool kUnpacked, bool kHalves, int kZero, int NT>
-inline void dot(const unsigned char* group, const int8_t* const* x, const int* const* x_sums, I16 (*sums)[2]) {
-  constexpr int kRun = C == Codes::s8 ? 2 : kHalves ? 4 : 8;   // steps that may be added in int16
+// Adds to sums. Rows are taken eight at a time, so that their sums stay in registers.
+template <Codes C, bool kUnpacked, int kFirst, int kCount, int NT>
+inline void dot_bytes(const unsigned char* group, const signed char* const* x, I16* sums) {
+  constexpr int kRun = C == Codes::s8 || kCount == 2 ? 2 : kCount;   // steps that may be added in int16
   for (int side = 0; side < 2; ++side) {
     int16x8_t run[NT][4];
     int32x4_t wide[NT][4];   // a row's sum in two lanes
     for (int t = 0; t < NT; ++t)
       for (int i = 0; i < 4; ++i) wide[t][i] = vdupq_n_s32(0);
 #pragma GCC unroll 8
-    for (int step = 0; step < kSteps; ++step) {
-      multiply_step<C, kUnpacked, NT>(group, step, side, step % kRun == 0, x, run);
+    for (int step = 0; step < kCount; ++step) {
+      multiply_step<C, kUnpacked, NT>(group, kFirst + step, side, step % kRun == 0, x, run);
       if (step % kRun == kRun - 1)
         for (int t = 0; t < NT; ++t)
           for (int i = 0; i < 4; ++i) wide[t][i] = vpadalq_s16(wide[t][i], run[t][i]);
-      if (step != kSteps - 1 && !(kHalves && step == kSteps / 2 - 1)) continue;
-      for (int t = 0; t < NT; ++t) {
-        int32x4_t* to = sums[t][kHalves && step == kSteps - 1].v + 2 * side;
-        to[0] = vpaddq_s32(wide[t][0], wide[t][1]);
-        to[1] = vpaddq_s32(wide[t][2], wide[t][3]);
-        for (int i = 0; i < 4; ++i) wide[t][i] = vdupq_n_s32(0);
-      }
     }
+    for (int t = 0; t < NT; ++t)
+      for (int i = 0; i < 2; ++i) {
+        int32x4_t& to = sums[t].v[2 * side + i];
+        to = vaddq_s32(to, vpaddq_s32(wide[t][2 * i], wide[t][2 * i + 1]));
+      }
   }
-  for (int t = 0; t < NT; ++t) take_off_zero<kHalves, kZero>(x_sums[t], sums[t]);
 }
 
 // Codes of one step taken apart: [column][row].
@@ -73,28 +71,29 @@ inline void add_column(int8x16_t codes, const int16x4_t* x, I16* acc) {
   }
 }
 
-template <Codes C, bool kUnpacked, bool kHalves, int kZero, int NT>
-inline void dot(const unsigned char* group, const int16_t* const* x, const int* const* x_sums, I16 (*sums)[2]) {
-  const int32x4_t none = vdupq_n_s32(0);
-  I16 acc[NT];
-  for (int t = 0; t < NT; ++t) acc[t] = {{none, none, none, none}};
+// Adds to sums.
+template <Codes C, bool kUnpacked, int kFirst, int kCount, int NT>
+inline void dot_words(const unsigned char* group, const signed char* const* x, I16* sums) {
 #pragma GCC unroll 2   // more, and the compiler loads so far ahead that sums go to the stack
-  for (int step = 0; step < kSteps; ++step) {
+  for (int step = kFirst; step < kFirst + kCount; ++step) {
     int8x16x4_t codes = load_columns<C, kUnpacked>(group, step);
     int16x4_t xs[NT];
-    for (int t = 0; t < NT; ++t) xs[t] = vld1_s16(x[t] + step * kStep);
-    add_column<0, NT>(codes.val[0], xs, acc);
-    add_column<1, NT>(codes.val[1], xs, acc);
-    add_column<2, NT>(codes.val[2], xs, acc);
-    add_column<3, NT>(codes.val[3], xs, acc);
-    if (kHalves && step == kSteps / 2 - 1)
-      for (int t = 0; t < NT; ++t) {
-        sums[t][0] = acc[t];
-        acc[t] = {{none, none, none, none}};
-      }
+    for (int t = 0; t < NT; ++t) xs[t] = vld1_s16((const short*)x[t] + step * kStep);
+    add_column<0, NT>(codes.val[0], xs, sums);
+    add_column<1, NT>(codes.val[1], xs, sums);
+    add_column<2, NT>(codes.val[2], xs, sums);
+    add_column<3, NT>(codes.val[3], xs, sums);
   }
-  for (int t = 0; t < NT; ++t) {
-    sums[t][kHalves] = acc[t];
-    take_off_zero<kHalves, kZero>(x_sums[t], sums[t]);
+}
+
+template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT, bool kOnto = false>
+inline void dot(const unsigned char* const* codes, const signed char* const* x, size_t, const int* const* start, I16 (*sums)[P]) {
+  for (int p = 0; p < P; ++p) {
+    I16 acc[NT];
+    for (int t = 0; t < NT; ++t)
+      for (int i = 0; i < 4; ++i) acc[t].v[i] = start_of<kOnto>(sums[t][p], start ? start[t] : nullptr, i);
+    if constexpr (kWide) dot_words<C, kUnpacked, kFirst, kCount, NT>(codes[p], x, acc);
+    else dot_bytes<C, kUnpacked, kFirst, kCount, NT>(codes[p], x, acc);
+    for (int t = 0; t < NT; ++t) sums[t][p] = acc[t];
   }
 }

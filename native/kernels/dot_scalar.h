@@ -1,12 +1,18 @@
-// Integer dot products of one group, the definition: sums[t].half[h] = sum of (code - zero) * x over that half group.
-// With kHalves false everything is in half[0].
+// Integer dot products, the definition the other targets are held to.
+//
+// A step is four columns of sixteen rows. Codes come packed (packed.h) or, kUnpacked, one byte each in the form that
+// unpack writes: unsigned for codes of 4 and 5 bits; codes of 8 bits are multiplied where they lie. What a target adds
+// to signed codes to make them unsigned is its kShift; `start` takes it, and the format's zero point, off again.
 
 struct I16 {
   int v[16];
 };
 inline V16 to_float(I16 a) { V16 r; for (int i = 0; i < 16; ++i) r.v[i] = (float)a.v[i]; return r; }
 
-constexpr int kTokens = 4, kTokensWide = 4;   // tokens a block takes at once
+constexpr int kTiles = 1, kTokens = 4, kTokensWide = 4;   // what one block of the many-token path holds in registers
+constexpr int kFew = 4, kFewWide = 4;   // tokens of a block of the few-token path, one tile
+constexpr int kShift = 0;
+constexpr bool kPlanes = false;   // int16 activations as two planes of bytes (quantise.h)
 
 template <Codes C, bool kUnpacked>
 inline int code_at(const unsigned char* group, int step, int cell) {
@@ -18,21 +24,35 @@ inline int code_at(const unsigned char* group, int step, int cell) {
   return code;
 }
 
-template <Codes C, bool kUnpacked, bool kHalves, int kZero, int NT, class X>
-inline void dot(const unsigned char* group, const X* const* x, const int* const* x_sums, I16 (*sums)[2]) {
+// sums[t][p] = start[t] + sum over steps kFirst .. kFirst + kCount - 1 of codes[p] . x[t].  x[t]: of the group's first
+// column; kWide: int16, otherwise int8.  start: null means zero.
+// kOnto: added to what sums holds instead.
+template <Codes C, bool kUnpacked, bool kWide, int kFirst, int kCount, int P, int NT, bool kOnto = false>
+inline void dot(const unsigned char* const* codes, const signed char* const* x, size_t, const int* const* start, I16 (*sums)[P]) {
   for (int t = 0; t < NT; ++t)
-    for (int i = 0; i < kRows; ++i) {
-      int total[2] = {0, 0};
-      for (int k = 0; k < kGroup; ++k)
-        total[kHalves ? k / 16 : 0] += code_at<C, kUnpacked>(group, k / kStep, i * kStep + k % kStep) * x[t][k];
-      sums[t][0].v[i] = total[0] - kZero * (x_sums[t][0] + x_sums[t][1]);
-      sums[t][1].v[i] = total[1];
-    }
+    for (int p = 0; p < P; ++p)
+      for (int i = 0; i < kRows; ++i) {
+        int total = kOnto ? sums[t][p].v[i] : start ? *start[t] : 0;
+        for (int k = kFirst * kStep; k < (kFirst + kCount) * kStep; ++k)
+          total += code_at<C, kUnpacked>(codes[p], k / kStep, i * kStep + k % kStep) * (kWide ? ((const short*)x[t])[k] : x[t][k]);
+        sums[t][p].v[i] = total;
+      }
 }
 
-// Writes the codes of a group one byte each, step by step.
-template <Codes C>
+inline I16 times16_plus(I16 a, int x) { for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] * 16 + x; return a; }
+
+// Writes the codes of a group, or of its first steps, one byte each, step by step.
+template <Codes C, int kCount = kSteps>
 inline void unpack(const unsigned char* group, unsigned char* to) {
-  for (int step = 0; step < kSteps; ++step)
+  for (int step = 0; step < kCount; ++step)
     for (int cell = 0; cell < kStepBytes; ++cell) to[step * kStepBytes + cell] = (unsigned char)code_at<C, false>(group, step, cell);
 }
+
+// Sixteen bytes of low halves (columns i and 16 + i of a group) times 32 activations.
+inline int dot_halves(const unsigned char* low, const signed char* x) {
+  int sum = 0;
+  for (int i = 0; i < 16; ++i) sum += (low[i] & 15) * x[i] + (low[i] >> 4) * x[16 + i];
+  return sum;
+}
+
+#include "join_halves.h"

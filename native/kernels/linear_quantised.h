@@ -1,8 +1,11 @@
 // y[t, row] = W[row] . x[t] for quantised weights and activations.
 //
-// Per group of 32 columns, in order: an exact integer dot product, then one fused multiply-add in float for the scale
-// and, where the format has one, one for the minimum. After the groups, the token's outlier channels in order. So a
-// row's value depends on that row and that token alone, and prefill, decode and batches give the same bits.
+// The order of a row's sum, whatever the target and however many tokens: panels of 64 groups, and in each panel first
+// its groups of 32 columns (an exact integer dot product, then one fused multiply-add in float for the scale and, where
+// the format has one, one for the minimum), then the token's outlier channels among its columns. So a row's value
+// depends on that row and that token alone, and prefill, decode and batches give the same bits.
+//
+// This file: what scales and columns mean, and one token, read straight from the packed codes. linear_prepared.h: many.
 
 template <Scales S>
 inline void load_scales(const PackedView& w, const unsigned char* tile, int g, V16* s, V16* m) {
@@ -29,106 +32,117 @@ inline void load_scales(const PackedView& w, const unsigned char* tile, int g, V
   }
 }
 
-template <Codes C, Scales S, bool kUnpacked>
-inline V16 add_outliers(V16 acc, const PackedView& w, const unsigned char* tile, const unsigned char* codes, int group_bytes, const Activations& x, int t) {
-  for (int j = 0; j < kOutliers; ++j) {
-    int k = x.outlier_at[t * kOutliers + j], g = k / kGroup, in_group = k % kGroup;
-    unsigned char step[kGroup * kRows];
-    const unsigned char* group = codes + (size_t)g * group_bytes;
-    if constexpr (C != Codes::s8 && !kUnpacked) { unpack<C>(group, step); group = step; }
-    const unsigned char* cells = group + in_group / kStep * kStepBytes;
-    V16 code = C == Codes::s8 ? cell_s8(cells, in_group % kStep) : cell_u8(cells, in_group % kStep);
-    if constexpr (zero_point(C, S) != 0) code = sub(code, set1((float)zero_point(C, S)));
-    V16 s[2], m[2], value;
-    load_scales<S>(w, tile, g, s, m);
-    int h = has_halves(S) ? in_group / 16 : 0;
-    if constexpr (has_min(S)) value = fma(s[h], code, m[h]);
-    else value = mul(s[h], code);
-    acc = fma(value, set1(x.outlier[t * kOutliers + j]), acc);
-  }
-  return acc;
+// Codes of column k of a group, from the packed form.
+template <Codes C>
+inline V16 column_codes(const unsigned char* group, int k) {
+  int step = k / kStep, lane = k % kStep;
+  if constexpr (C == Codes::s8) return cell_s8(group + step * kStepBytes, lane);
+  V16 low = cell_bits(group + step / 2 * kStepBytes, 8 * lane + 4 * (step % 2), 15);
+  if constexpr (C == Codes::u4) return low;
+  return fma(set1(16.0f), cell_bits(group + 4 * kStepBytes, 8 * lane + step, 1), low);
 }
 
-template <Codes C, Scales S, bool kUnpacked, class X, int NT>
-inline void quantised_block(const PackedView& w, int tile_index, const unsigned char* codes, int group_bytes, const Activations& x, int t0, float* y, int64_t ld) {
+inline void join(const PackedView& w, int tile, int g, unsigned char* to);   // head.h
+
+// Column k of a tile: sixteen weights as floats.
+template <Codes C, Scales S>
+inline V16 weight_column(const PackedView& w, int tile_index, int k) {
   const unsigned char* tile = w.tile(tile_index);
-  const X* all;
-  if constexpr (sizeof(X) == 1) all = x.q8;
-  else all = x.q16;
-  const X* at[NT];
-  const int* sums_at[NT];
-  const float* scale_at[NT];
+  int g = k / kGroup, in_group = k % kGroup, h = has_halves(S) ? in_group / 16 : 0;
+  V16 code;
+  if constexpr (C == Codes::split) {
+    unsigned char joined[kGroup * kRows];
+    join(w, tile_index, g, joined);
+    code = column_codes<Codes::s8>(joined, in_group);
+  } else {
+    code = column_codes<C>(tile + (size_t)g * code_bytes(C), in_group);
+  }
+  if constexpr (zero_point(C, S) != 0) code = sub(code, set1((float)zero_point(C, S)));
+  V16 s[2], m[2];
+  load_scales<S>(w, tile, g, s, m);
+  if constexpr (has_min(S)) return fma(s[h], code, m[h]);
+  return mul(s[h], code);
+}
+
+inline void store_rows(const PackedView& w, int tile, float* to, V16 sum) {
+  int left = w.rows - tile * kRows;
+  if (left >= kRows) store(to + (size_t)tile * kRows, sum);
+  else store_n(to + (size_t)tile * kRows, sum, left);
+}
+
+// Asks memory for what comes kAhead bytes after `at`. Prefetchers of the hardware stop at the end of a page of 4 KiB,
+// and mapped files have no larger ones.
+constexpr int kAhead = 8192;
+template <int kBytes>
+inline void ask_for(const unsigned char* at) {
+  for (int line = 0; line < kBytes; line += 64) __builtin_prefetch(at + kAhead + line);
+}
+
+// The weights a piece of work will read next, asked for little by little while the present ones are multiplied.
+struct Ahead {
+  const unsigned char *at, *end;
+  int lines;   // a call
+  void ask() {
+    for (int i = 0; i < lines && at < end; ++i, at += 64) __builtin_prefetch(at, 0, 2);
+  }
+};
+
+// A few tokens: NT of them from `token` on. Their starts and offsets are in x.start and x.offset.
+template <Codes C, Scales S, bool kWide, int NT>
+inline void few_tokens(const PackedView& w, int tile_index, const Activations& x, int token, float* y, int64_t ld) {
+  constexpr int H = has_halves(S) ? 2 : 1;
+  constexpr bool kSigned = C == Codes::s8 || C == Codes::split, kStart = zero_point(C, S) + (kSigned ? kShift : 0) != 0;
+  const unsigned char *tile = w.tile(tile_index), *codes = tile;
+  const signed char* at[NT];
+  const int *start[NT], *outlier_at[NT];
+  const float *offset[NT], *scale[NT], *outlier[NT];
+  int next[NT];
   V16 acc[NT];
   for (int t = 0; t < NT; ++t) {
-    at[t] = all + (size_t)(t0 + t) * x.cols;
-    sums_at[t] = x.sums + (size_t)(t0 + t) * x.groups * 2;
-    scale_at[t] = x.scale + (size_t)(t0 + t) * x.groups;
+    const size_t i = token + t;
+    at[t] = (const signed char*)x.codes + i * x.row_bytes();
+    start[t] = x.start[start_table(C, S)] + i * x.groups * H;
+    offset[t] = x.offset[H - 1] + i * x.groups * H;
+    scale[t] = x.scale + i * x.groups;
+    outlier_at[t] = x.outlier_at + i * x.outliers;
+    outlier[t] = x.outlier + i * x.outliers;
+    next[t] = 0;
     acc[t] = zero();
   }
-  for (int g = 0; g < x.groups; ++g, codes += group_bytes) {
-    I16 sums[NT][2];
+  for (int g = 0; g < x.groups; ++g, codes += code_bytes(C)) {
+    ask_for<code_bytes(C)>(codes);
     V16 s[2], m[2];
-    dot<C, kUnpacked, has_halves(S), zero_point(C, S), NT>(codes, at, sums_at, sums);
     load_scales<S>(w, tile, g, s, m);
-    for (int t = 0; t < NT; ++t) {
-      float sx = scale_at[t][g];
-      if constexpr (has_halves(S)) {
-        for (int h = 0; h < 2; ++h) {
-          acc[t] = fma(to_float(sums[t][h]), mul(s[h], set1(sx)), acc[t]);
-          if constexpr (has_min(S)) acc[t] = fma(m[h], set1((float)sums_at[t][h] * sx), acc[t]);
-        }
-      } else {
-        acc[t] = fma(to_float(sums[t][0]), mul(s[0], set1(sx)), acc[t]);
-        if constexpr (has_min(S)) acc[t] = fma(m[0], set1((float)(sums_at[t][0] + sums_at[t][1]) * sx), acc[t]);
+    unsigned char joined[C == Codes::split ? kGroup * kRows : 1];
+    const unsigned char* group = codes;
+    if constexpr (C == Codes::split) {
+      join(w, tile_index, g, joined);
+      group = joined;
+    }
+    constexpr Codes kForm = C == Codes::split ? Codes::s8 : C;
+#pragma GCC unroll 2
+    for (int h = 0; h < H; ++h) {
+      I16 dots[NT][1];
+      if (H == 1) dot<kForm, false, kWide, 0, kSteps, 1, NT>(&group, at, x.cols, kStart ? start : nullptr, dots);
+      else if (h == 0) dot<kForm, false, kWide, 0, kSteps / 2, 1, NT>(&group, at, x.cols, kStart ? start : nullptr, dots);
+      else dot<kForm, false, kWide, kSteps / 2, kSteps / 2, 1, NT>(&group, at, x.cols, kStart ? start : nullptr, dots);
+#pragma GCC unroll 8
+      for (int t = 0; t < NT; ++t) {
+        acc[t] = fma(to_float(dots[t][0]), mul(s[h], set1(scale[t][g])), acc[t]);
+        if constexpr (has_min(S)) acc[t] = fma(m[h], set1(*offset[t]++), acc[t]);
+        if constexpr (kStart) ++start[t];
       }
-      at[t] += kGroup;
-      sums_at[t] += 2;
     }
+#pragma GCC unroll 8
+    for (int t = 0; t < NT; ++t) at[t] += kGroup * (kWide && !kPlanes ? 2 : 1);
+    if constexpr (!kWide)
+      if ((g + 1) % kPanelGroups == 0 || g + 1 == x.groups)
+        for (int t = 0; t < NT; ++t) {
+          V16 sum = acc[t];
+          for (; next[t] < x.outliers && outlier_at[t][next[t]] < (g + 1) * kGroup; ++next[t])
+            sum = fma(weight_column<C, S>(w, tile_index, outlier_at[t][next[t]]), set1(outlier[t][next[t]]), sum);
+          acc[t] = sum;
+        }
   }
-  codes -= (size_t)x.groups * group_bytes;
-  int left = w.rows - tile_index * kRows;
-  for (int t = 0; t < NT; ++t) {
-    if constexpr (sizeof(X) == 1) acc[t] = add_outliers<C, S, kUnpacked>(acc[t], w, tile, codes, group_bytes, x, t0 + t);
-    float* to = y + (t0 + t) * ld + (size_t)tile_index * kRows;
-    if (left >= kRows) store(to, acc[t]);
-    else store_n(to, acc[t], left);
-  }
-}
-
-template <Codes C, Scales S, bool kUnpacked, class X>
-inline void quantised_blocks(const PackedView& w, int tile, const unsigned char* codes, int group_bytes, const Activations& x, int begin, int end, float* y, int64_t ld) {
-  constexpr int kMany = sizeof(X) == 1 ? kTokens : kTokensWide;
-  int t = begin;
-  for (; t + kMany <= end; t += kMany) quantised_block<C, S, kUnpacked, X, kMany>(w, tile, codes, group_bytes, x, t, y, ld);
-  if constexpr (kMany > 2)
-    for (; t + 2 <= end; t += 2) quantised_block<C, S, kUnpacked, X, 2>(w, tile, codes, group_bytes, x, t, y, ld);
-  for (; t < end; ++t) quantised_block<C, S, kUnpacked, X, 1>(w, tile, codes, group_bytes, x, t, y, ld);
-}
-
-// Codes of less than 8 bits are unpacked once for the whole tile when more than one block of tokens shares them.
-template <Codes C, Scales S, class X>
-inline void quantised_tile(const PackedView& w, int tile, const Activations& x, int begin, int end, float* y, int64_t ld, uint8_t* scratch) {
-  const unsigned char* codes = w.tile(tile);
-  if constexpr (C != Codes::s8) {
-    if (end - begin > kTokensWide) {
-      for (int g = 0; g < x.groups; ++g) unpack<C>(codes + (size_t)g * code_bytes(C), scratch + (size_t)g * kGroup * kRows);
-      return quantised_blocks<C, S, true, X>(w, tile, scratch, kGroup * kRows, x, begin, end, y, ld);
-    }
-  }
-  quantised_blocks<C, S, false, X>(w, tile, codes, code_bytes(C), x, begin, end, y, ld);
-}
-
-template <class X>
-inline void quantised_any(const PackedView& w, int tile, const Activations& x, int begin, int end, float* y, int64_t ld, uint8_t* scratch) {
-#define GW_CASE(C, S) \
-  if (w.codes == Codes::C && w.scales == Scales::S) return quantised_tile<Codes::C, Scales::S, X>(w, tile, x, begin, end, y, ld, scratch);
-  GW_CASE(u4, one) GW_CASE(u4, with_min) GW_CASE(u4, super)
-  GW_CASE(u5, one) GW_CASE(u5, with_min) GW_CASE(u5, super)
-  GW_CASE(s8, one) GW_CASE(s8, halves) GW_CASE(s8, halves_min)
-#undef GW_CASE
-}
-
-void linear_quantised(const PackedView& w, int tile, const Activations& x, int begin, int end, float* y, int64_t ld, uint8_t* scratch) {
-  if (x.q8) quantised_any<int8_t>(w, tile, x, begin, end, y, ld, scratch);
-  else quantised_any<int16_t>(w, tile, x, begin, end, y, ld, scratch);
+  for (int t = 0; t < NT; ++t) store_rows(w, tile_index, y + (token + t) * ld, acc[t]);
 }

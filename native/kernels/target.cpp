@@ -32,6 +32,19 @@ inline float f16_to_f32(unsigned short h) {
   __builtin_memcpy(&f, &bits, 4);
   return f;
 }
+inline unsigned short f32_to_f16(float f) {   // rounds half to even
+  unsigned bits;
+  __builtin_memcpy(&bits, &f, 4);
+  unsigned sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+  if (magnitude >= 0x47800000u) return (unsigned short)(sign | (magnitude > 0x7f800000u ? 0x7e00u : 0x7c00u));   // NaN; too large
+  if (magnitude < 0x38800000u) {                                                                          // subnormal, zero
+    float scaled;
+    __builtin_memcpy(&scaled, &magnitude, 4);
+    return (unsigned short)(sign | (unsigned)__builtin_rintf(scaled * 16777216.0f));                      // 2^24
+  }
+  unsigned rounded = magnitude + 0xfffu + (magnitude >> 13 & 1);
+  return (unsigned short)(sign | (rounded - 0x38000000u) >> 13);
+}
 inline float fma_scalar(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 
 #if GW_LANES == 1
@@ -52,7 +65,10 @@ inline float fma_scalar(float a, float b, float c) { return __builtin_fmaf(a, b,
 #include "quantise.h"
 #include "linear_float.h"
 #include "linear_quantised.h"
+#include "head.h"
+#include "linear_prepared.h"
 #include "attend.h"
+#include "probe.h"
 
 }  // namespace
 }  // namespace target_
@@ -60,9 +76,9 @@ inline float fma_scalar(float a, float b, float c) { return __builtin_fmaf(a, b,
 const Kernels& GW_JOIN(kernels_, GW_TARGET)() {
   namespace here = GW_JOIN(target_, GW_TARGET);
   static constexpr Kernels table = {
-      GW_STRING(GW_TARGET), here::rms_norm,    here::rope,         here::geglu,     here::add_rows, here::quantise,
-      here::linear_quantised, here::linear_float, here::attend_span, here::attend_merge, here::scale_row, here::argmax,
-      here::top_k,          here::log_sum_exp,
+      GW_STRING(GW_TARGET), here::kPlanes, here::rms_norm, here::rope,         here::geglu,     here::add_rows, here::quantise,
+      here::linear_quantised, here::head_scan, here::head_refine, here::head_exact, here::linear_float, here::attend_span, here::attend_merge, here::write_kv, here::scale_row, here::argmax,
+      here::top_k,          here::log_sum_exp, here::probe_read, here::probe_dots,
   };
   return table;
 }

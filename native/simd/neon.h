@@ -43,11 +43,21 @@ inline float reduce_add(V16 a) {
   float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
   return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
 }
+inline int whole_sum(V16 a) { return (int)vaddvq_f32(vaddq_f32(vaddq_f32(a.v[0], a.v[2]), vaddq_f32(a.v[1], a.v[3]))); }
+inline void reduce_add2(V16 a, V16 b, int* sums) { sums[0] = whole_sum(a); sums[1] = whole_sum(b); }
 inline float reduce_max(V16 a) {
   float32x4_t four = larger(larger(a.v[0], a.v[2]), larger(a.v[1], a.v[3]));
   float32x4_t two = larger(four, vextq_f32(four, four, 2));
   float x = vgetq_lane_f32(two, 0), y = vgetq_lane_f32(two, 1);
   return x > y ? x : y;
+}
+inline V16 zero_lanes(V16 a, unsigned mask) {
+  const uint32x4_t bits = {1, 2, 4, 8};
+  for (int i = 0; i < 4; ++i) {
+    uint32x4_t hit = vtstq_u32(vdupq_n_u32(mask >> 4 * i), bits);
+    a.v[i] = vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a.v[i]), hit));
+  }
+  return a;
 }
 inline unsigned greater(V16 a, V16 b) {
   const uint32x4_t bits = {1, 2, 4, 8};
@@ -60,6 +70,14 @@ inline V16 from_f16(const unsigned short* p) {
   V16 r;
   for (int i = 0; i < 4; ++i) r.v[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i)));
   return r;
+}
+inline float half_to_float(const unsigned short* p) {
+  __fp16 h;
+  __builtin_memcpy(&h, p, 2);
+  return h;
+}
+inline void store_f16(unsigned short* p, V16 a) {
+  for (int i = 0; i < 4; ++i) vst1_u16(p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(a.v[i])));
 }
 inline V16 from_bf16(const unsigned short* p) {
   V16 r;
@@ -79,11 +97,11 @@ inline V16 from_s8(const signed char* p) {
   return from_s16(vmovl_s8(vget_low_s8(b)), vmovl_high_s8(b));
 }
 // A shift by a negative count is one to the right.
-inline V16 cell_u8(const unsigned char* p, int lane) {
+inline V16 cell_bits(const unsigned char* p, int shift, int mask) {
   V16 r;
   for (int i = 0; i < 4; ++i) {
-    uint32x4_t cell = vshlq_u32(vreinterpretq_u32_u8(vld1q_u8(p + 16 * i)), vdupq_n_s32(-8 * lane));
-    r.v[i] = vcvtq_f32_u32(vandq_u32(cell, vdupq_n_u32(255)));
+    uint32x4_t cell = vshlq_u32(vreinterpretq_u32_u8(vld1q_u8(p + 16 * i)), vdupq_n_s32(-shift));
+    r.v[i] = vcvtq_f32_u32(vandq_u32(cell, vdupq_n_u32((unsigned)mask)));
   }
   return r;
 }
@@ -105,4 +123,17 @@ inline void store_s16(short* p, V16 a) {
 }
 inline void store_s8(signed char* p, V16 a) {
   vst1q_s8(p, vqmovn_high_s16(vqmovn_s16(to_s16(a.v[0], a.v[1])), to_s16(a.v[2], a.v[3])));
+}
+
+inline int compress(V16 a, unsigned mask, int base, float* to, int* at) {
+  if (!mask) return 0;
+  float all[16];
+  store(all, a);
+  int n = 0;
+  for (; mask; mask &= mask - 1, ++n) {
+    int lane = __builtin_ctz(mask);
+    to[n] = all[lane];
+    at[n] = base + lane;
+  }
+  return n;
 }

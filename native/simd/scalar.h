@@ -38,11 +38,14 @@ inline float reduce_add(V16 a) {
     for (int i = 0; i < half; ++i) a.v[i] += a.v[i + half];
   return a.v[0];
 }
+// Sums of two vectors of whole numbers small enough to be exact in any order.
+inline void reduce_add2(V16 a, V16 b, int* sums) { sums[0] = (int)reduce_add(a); sums[1] = (int)reduce_add(b); }
 inline float reduce_max(V16 a) {
   for (int half = 8; half; half /= 2)
     for (int i = 0; i < half; ++i) a.v[i] = a.v[i] > a.v[i + half] ? a.v[i] : a.v[i + half];
   return a.v[0];
 }
+inline V16 zero_lanes(V16 a, unsigned mask) { for (int i = 0; i < 16; ++i) a.v[i] = mask >> i & 1 ? 0.0f : a.v[i]; return a; }
 // Bit i is set where a[i] > b[i].
 inline unsigned greater(V16 a, V16 b) {
   unsigned mask = 0;
@@ -51,6 +54,8 @@ inline unsigned greater(V16 a, V16 b) {
 }
 
 inline V16 from_f16(const unsigned short* p) { V16 r; for (int i = 0; i < 16; ++i) r.v[i] = f16_to_f32(p[i]); return r; }
+inline float half_to_float(const unsigned short* p) { return f16_to_f32(*p); }
+inline void store_f16(unsigned short* p, V16 a) { for (int i = 0; i < 16; ++i) p[i] = f32_to_f16(a.v[i]); }
 inline V16 from_bf16(const unsigned short* p) {
   V16 r;
   for (int i = 0; i < 16; ++i) {
@@ -61,10 +66,33 @@ inline V16 from_bf16(const unsigned short* p) {
 }
 inline V16 from_u8(const unsigned char* p) { V16 r; for (int i = 0; i < 16; ++i) r.v[i] = (float)p[i]; return r; }
 inline V16 from_s8(const signed char* p) { V16 r; for (int i = 0; i < 16; ++i) r.v[i] = (float)p[i]; return r; }
-// Byte `lane` (0..3) of each of 16 four-byte cells, unsigned or signed, as floats.
-inline V16 cell_u8(const unsigned char* p, int lane) { V16 r; for (int i = 0; i < 16; ++i) r.v[i] = (float)p[4 * i + lane]; return r; }
+// Of each of 16 four-byte cells: the bits from `shift` on under `mask`; byte `lane` (0..3), signed; as floats.
+inline V16 cell_bits(const unsigned char* p, int shift, int mask) {
+  V16 r;
+  for (int i = 0; i < 16; ++i) {
+    unsigned cell;
+    __builtin_memcpy(&cell, p + 4 * i, 4);
+    r.v[i] = (float)(int)(cell >> shift & (unsigned)mask);
+  }
+  return r;
+}
 inline V16 cell_s8(const unsigned char* p, int lane) { V16 r; for (int i = 0; i < 16; ++i) r.v[i] = (float)(signed char)p[4 * i + lane]; return r; }
 
-// Rounds to nearest even and stores; the values fit by construction.
-inline void store_s8(signed char* p, V16 a) { for (int i = 0; i < 16; ++i) p[i] = (signed char)to_int(__builtin_rintf(a.v[i])); }
-inline void store_s16(short* p, V16 a) { for (int i = 0; i < 16; ++i) p[i] = (short)to_int(__builtin_rintf(a.v[i])); }
+// Rounds to nearest even, saturates, stores.
+inline void store_s8(signed char* p, V16 a) {
+  for (int i = 0; i < 16; ++i) { float r = __builtin_rintf(a.v[i]); p[i] = (signed char)to_int(r > 127.0f ? 127.0f : r < -128.0f ? -128.0f : r); }
+}
+inline void store_s16(short* p, V16 a) {
+  for (int i = 0; i < 16; ++i) { float r = __builtin_rintf(a.v[i]); p[i] = (short)to_int(r > 32767.0f ? 32767.0f : r < -32768.0f ? -32768.0f : r); }
+}
+
+// Writes the lanes of `mask` one after the other, and base + lane of each; returns how many. Up to 16 more may be overwritten.
+inline int compress(V16 a, unsigned mask, int base, float* to, int* at) {
+  int n = 0;
+  for (; mask; mask &= mask - 1, ++n) {
+    int lane = __builtin_ctz(mask);
+    to[n] = a.v[lane];
+    at[n] = base + lane;
+  }
+  return n;
+}

@@ -25,7 +25,7 @@ const std::vector<StoredType>& stored_types() {
       {Type::q4_0, "Q4_0", {0}}, {Type::q4_1, "Q4_1", {0, 2}}, {Type::q5_0, "Q5_0", {0}}, {Type::q5_1, "Q5_1", {0, 2}},
       {Type::q8_0, "Q8_0", {0}}, {Type::q2_k, "Q2_K", {80, 82}}, {Type::q3_k, "Q3_K", {108}},
       {Type::q4_k, "Q4_K", {0, 2}}, {Type::q5_k, "Q5_K", {0, 2}}, {Type::q6_k, "Q6_K", {208}},
-      {Type::iq4_nl, "IQ4_NL", {0}}, {Type::iq4_xs, "IQ4_XS", {0}},
+      {Type::iq4_nl, "IQ4_NL", {0}}, {Type::iq4_xs, "IQ4_XS", {0}}, {Type::q8_0_split, "Q8_0 split", {0}},
   };
   return all;
 }
@@ -56,8 +56,9 @@ std::vector<uint8_t> random_tensor(const StoredType& type, int rows, int cols, R
 Matrix packed(const StoredType& type, const std::vector<uint8_t>& data, int rows, int cols) {
   TypeInfo info = type_info((int)type.type);
   Matrix m{packed_shape(rows, cols, info.codes, info.scales), nullptr};
-  m.memory = exactly<uint8_t>(m.view.tile_bytes * m.view.tiles());
+  m.memory = exactly<uint8_t>(m.view.bytes);
   m.view.data = m.memory.get();
+  if (info.codes == Codes::split) std::memcpy(m.memory.get() + m.view.columns_at, exact_columns(m.view.groups()).data(), (size_t)m.view.groups() * kExact * 4);
   auto file = exact_copy(data);
   size_t row_bytes = data.size() / rows;
   for (int tile = 0; tile < m.view.tiles(); ++tile) {
@@ -65,6 +66,13 @@ Matrix packed(const StoredType& type, const std::vector<uint8_t>& data, int rows
     pack_tile(type.type, file.get() + first * row_bytes, row_bytes, m.view, tile, std::min(kRows, rows - first));
   }
   return m;
+}
+
+std::vector<int32_t> exact_columns(int groups) {
+  std::vector<int32_t> columns;
+  for (int g = 0; g < groups; ++g)
+    for (int i = 0; i < kExact; ++i) columns.push_back(g * kGroup + 4 * i + g % 4);
+  return columns;
 }
 
 std::vector<float> random_activations(int tokens, int cols, Random& random) {
@@ -76,22 +84,37 @@ std::vector<float> random_activations(int tokens, int cols, Random& random) {
   return x;
 }
 
-Quantised::Quantised(int tokens, int cols, bool wide) {
-  size_t values = (size_t)tokens * cols, groups = values / kGroup, outliers = (size_t)tokens * kOutliers;
-  if (wide) q16 = exactly<int16_t>(values);
-  else q8 = exactly<int8_t>(values);
+Quantised::Quantised(const Kernels& run, const std::vector<float>& x, int cols, bool wide) : view{}, planes(run.planes) {
+  const int tokens = (int)x.size() / cols;
+  const size_t groups = x.size() / kGroup, kept = wide ? 0 : (size_t)tokens * outliers(cols);
+  view.tokens = tokens, view.cols = cols, view.groups = cols / kGroup, view.wide = wide, view.outliers = wide ? 0 : outliers(cols);
+  codes = exactly<int8_t>(tokens * view.row_bytes());
   scale = exactly<float>(groups);
   sums = exactly<int32_t>(2 * groups);
-  outlier = exactly<float>(outliers);
-  outlier_at = exactly<int32_t>(outliers);
-  view = {tokens, cols, cols / kGroup, q8.get(), q16.get(), scale.get(), sums.get(), outlier_at.get(), outlier.get()};
+  outlier = exactly<float>(kept);
+  outlier_at = exactly<int32_t>(kept);
+  view.codes = codes.get(), view.scale = scale.get(), view.sums = sums.get();
+  view.outlier = outlier.get(), view.outlier_at = outlier_at.get();
+  auto scratch = exactly<uint8_t>(quantise_scratch(cols));
+  for (int t = 0; t < tokens; ++t) {
+    std::vector<float> row(x.begin() + (size_t)t * cols, x.begin() + (size_t)(t + 1) * cols);
+    run.quantise(exact_copy(row).get(), view, t, scratch.get());
+  }
+}
+
+int Quantised::code(int token, int column) const {
+  const int8_t* row = codes.get() + token * view.row_bytes();
+  if (!view.wide) return row[column];
+  if (planes) return 256 * row[column] + row[view.cols + column];
+  int16_t code;
+  std::memcpy(&code, row + 2 * column, 2);
+  return code;
 }
 
 float Quantised::value(int token, int column) const {
-  for (int j = 0; q8 && j < kOutliers; ++j)
-    if (outlier_at[token * kOutliers + j] == column) return outlier[token * kOutliers + j];
-  size_t at = (size_t)token * view.cols + column;
-  return (float)(q8 ? q8[at] : q16[at]) * scale[at / kGroup];
+  for (int j = token * view.outliers; j < (token + 1) * view.outliers; ++j)
+    if (outlier_at[j] == column) return outlier[j];
+  return (float)code(token, column) * scale[((size_t)token * view.cols + column) / kGroup];
 }
 
 }  // namespace gw::testing

@@ -16,12 +16,14 @@ const std::vector<StoredType>& stored_types();
 // overflow.
 std::vector<uint8_t> random_tensor(const StoredType& type, int rows, int cols, Random& random, bool is_extreme = false);
 
-// A packed matrix with a tile array of its own.
+// A packed matrix in memory of its own.
 struct Matrix {
   PackedView view;
   std::unique_ptr<uint8_t[]> memory;
 };
+// Of a split matrix, the columns 4i + g % 4 of group g are exact.
 Matrix packed(const StoredType& type, const std::vector<uint8_t>& data, int rows, int cols);
+std::vector<int32_t> exact_columns(int groups);
 
 // Like a transformer's: most channels small, a few very large.
 std::vector<float> random_activations(int tokens, int cols, Random& random);
@@ -29,12 +31,13 @@ std::vector<float> random_activations(int tokens, int cols, Random& random);
 // Quantised activations in arrays of exactly their sizes.
 struct Quantised {
   Activations view;
-  std::unique_ptr<int8_t[]> q8;
-  std::unique_ptr<int16_t[]> q16;
+  std::unique_ptr<int8_t[]> codes;
   std::unique_ptr<float[]> scale, outlier;
   std::unique_ptr<int32_t[]> sums, outlier_at;
+  bool planes;
 
-  Quantised(int tokens, int cols, bool wide);
+  Quantised(const Kernels& run, const std::vector<float>& x, int cols, bool wide);
+  int code(int token, int column) const;
   float value(int token, int column) const;   // what the kernels see
 };
 

@@ -32,6 +32,7 @@ TEST("a matrix packed in parts is the matrix packed at once") {
       auto data = random_tensor(type, rows, cols, random);
       Matrix once = packed(type, data, rows, cols);
       Packed parts((int)type.type, rows, cols);
+      if (once.view.codes == Codes::split) parts.choose(exact_columns(cols / kGroup).data());
       check(parts.row_bytes() * rows == data.size(), std::string(type.name) + ": another size of rows than the file's");
       for (int first = 0; first < rows; first += 16) {
         int count = std::min(16, rows - first);
@@ -73,6 +74,18 @@ TEST("every float16 is unpacked to the number it stands for") {
     expected[h] = h & 0x8000 ? -size : size;
   }
   check_same_bits(got, expected, "F16");
+}
+
+TEST("exact columns that are not columns of their groups are refused") {
+  Random random(53);
+  const StoredType& split = stored_types().back();
+  Matrix w = packed(split, random_tensor(split, 16, 64, random), 16, 64);
+  Packed over((int)split.type, 16, 64, w.view.data);
+  check(over.bytes() == w.view.bytes && !over.owns(), "another size, or owned");
+  for (int32_t wrong : {-1, 0, 31, 64, 1 << 30}) {   // for the second group: outside, or not ascending
+    std::memcpy(w.memory.get() + w.view.columns_at + 4 * (kExact + 3), &wrong, 4);
+    check_refused([&] { Packed((int)split.type, 16, 64, w.view.data); }, "not columns of their groups");
+  }
 }
 
 TEST("a type that cannot be packed is refused by its number") {

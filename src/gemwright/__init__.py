@@ -15,6 +15,8 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # as typing's, whose import would cost more than all the rest
 if TYPE_CHECKING:
+    from gemwright.engine.draft_model import DraftModel
+    from gemwright.engine.lookup import Lookup
     from gemwright.errors import (
         CapacityError,
         CheckpointMismatch,
@@ -39,8 +41,10 @@ __all__ = [
     "CheckpointMismatch",
     "Completion",
     "ContextOverflow",
+    "DraftModel",
     "FileError",
     "GemwrightError",
+    "Lookup",
     "Message",
     "Model",
     "ModelFormatError",
@@ -57,6 +61,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "gemwright.engine.draft_model": ("DraftModel",),
+    "gemwright.engine.lookup": ("Lookup",),
     "gemwright.errors": (
         "CapacityError",
         "CheckpointMismatch",

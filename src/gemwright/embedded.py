@@ -9,21 +9,19 @@ NAME.gguf.terms-shown  marker: the licence notice was announced
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from gemwright.atomic import NO_ROOM, beside, locked, replacing, write_all
 from gemwright.errors import FileError
 
 _BLOCK_BYTES = 1 << 20
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_WAITING = "Another process is assembling the default model; waiting for it."
 _ELSEWHERE = "Set GEMWRIGHT_CACHE_DIR to a directory that can be written to."
 
 
@@ -81,17 +79,17 @@ def default_model(cache_dir: Path, announce: Callable[[str], None], delivery: De
     if not _is_noted(model, delivery):
         with _os_errors_explained(cache_dir, delivery):
             cache_dir.mkdir(parents=True, exist_ok=True)
-            with _lock(_beside(model, ".lock"), announce):
+            with locked(beside(model, ".lock"), lambda: announce(_WAITING)):
                 if not _is_noted(model, delivery):  # another process may have seen to it while this one waited
                     _make_sure(model, delivery, announce)
-    _show_notice(_beside(model, ".terms-shown"), delivery, announce)
+    _show_notice(beside(model, ".terms-shown"), delivery, announce)
     return model
 
 
 def _is_noted(model: Path, delivery: Delivery) -> bool:
     """The cheap check: the file is the one whose content was verified when the note was written."""
     try:
-        return _beside(model, ".json").read_text("utf-8") == _note(model, delivery)
+        return beside(model, ".json").read_text("utf-8") == _note(model, delivery)
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return False
     except OSError as error:
@@ -109,11 +107,11 @@ def _make_sure(model: Path, delivery: Delivery, announce: Callable[[str], None])
     if not _is_intact(model, delivery):
         pieces = [_locate(chunk, delivery) for chunk in delivery.chunks]
         announce(f"Assembling the default model in {model.parent} ({delivery.size / 1e6:,.0f} MB, this once).")
-        with _replacing(model, delivery.size) as descriptor:
+        with replacing(model, delivery.size) as descriptor:
             _join(pieces, descriptor, delivery)
     note = _note(model, delivery).encode()
-    with _replacing(_beside(model, ".json"), len(note)) as descriptor:
-        _write(descriptor, note)
+    with replacing(beside(model, ".json"), len(note)) as descriptor:
+        write_all(descriptor, note)
 
 
 def _is_intact(model: Path, delivery: Delivery) -> bool:
@@ -147,7 +145,7 @@ def _join(pieces: Iterable[Path], descriptor: int, delivery: Delivery) -> None:
     for piece in pieces:
         for block in _blocks(piece, delivery):
             digest.update(block)
-            _write(descriptor, block)
+            write_all(descriptor, block)
     if digest.hexdigest() != delivery.sha256:
         raise _damaged(
             f"The pieces of {delivery.package} do not give the file with SHA-256 {delivery.sha256}", delivery
@@ -169,55 +167,6 @@ def _damaged(problem: str, delivery: Delivery) -> FileError:
     )
 
 
-@contextmanager
-def _replacing(target: Path, size: int) -> Iterator[int]:
-    """A descriptor of a new file with room for `size` bytes, which becomes `target` when the block ends well."""
-    partial = _beside(target, ".partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    try:
-        try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(descriptor, 0, size)  # a disk that is too small says so before it is filled
-            yield descriptor
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        partial.replace(target)
-        _sync_directory(target.parent)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _write(descriptor: int, block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # not every file system can; at worst a power cut takes the name back
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _lock(path: Path, announce: Callable[[str], None]) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            announce("Another process is assembling the default model; waiting for it.")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _show_notice(marker: Path, delivery: Delivery, announce: Callable[[str], None]) -> None:
     if marker.exists():
         return
@@ -231,7 +180,7 @@ def _os_errors_explained(cache_dir: Path, delivery: Delivery) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             raise FileError(
                 f"{cache_dir} has no room for the default model of {delivery.size / 1e6:,.0f} MB: {error.strerror}.",
                 hint="Free some space, or set GEMWRIGHT_CACHE_DIR to a directory on another disk.",
@@ -239,7 +188,3 @@ def _os_errors_explained(cache_dir: Path, delivery: Delivery) -> Iterator[None]:
         raise FileError(
             f"The default model cannot be assembled in {cache_dir}: {error.strerror}.", hint=_ELSEWHERE
         ) from error
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)

@@ -107,6 +107,8 @@ class Completion:
     prefill_s: from the step that started the prompt to the first token. decode_s: from there to the last token.
     logprobs: of each token under the model's own distribution, before any sampling option; None if not asked for.
     seed: gives this answer again, with the same prompt and options.
+    cached_tokens: of the prompt, taken over from what was computed before.
+    drafted_tokens: guesses that were computed; accepted_tokens: of these, the ones that were right and used.
     """
 
     text: str
@@ -117,6 +119,9 @@ class Completion:
     decode_s: float
     logprobs: tuple[float, ...] | None = None
     seed: int | None = None
+    cached_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
     @property
     def tokens_per_second(self) -> float:

@@ -13,7 +13,7 @@ from gemwright import ops
 from gemwright.cache import pages_for
 from gemwright.engine import scoring
 from gemwright.engine.engine import Engine
-from gemwright.engine.request import Network, Request
+from gemwright.engine.request import Network, Request, RequestOptions
 from gemwright.engine.stream import Stream
 from gemwright.engine.uncached import UncachedEngine
 from gemwright.errors import CapacityError, UsageError
@@ -32,8 +32,13 @@ DEFAULT_CONTEXT_TOKENS = 8192
 """Tokens that all running requests share unless `load` is told otherwise; memory is only used as it fills."""
 STEP_TOKENS = 512
 """The most tokens of one forward pass."""
+PROMPT_TOKENS = 32
+"""The most tokens of prompts in a pass while an answer is running (docs/decisions/prompts-beside-answers.md)."""
 MAX_SEQUENCES = 16
 """The most requests that run at once; more wait their turn."""
+
+
+_OWN_OPTIONS = RequestOptions.__annotations__.keys() - SamplingOptions.__annotations__.keys()
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,12 @@ class Model:
     """A loaded model; `gemwright.load` makes one.
 
     Every way of asking takes the same options: `max_tokens`, a whole `sampling` or single fields of it by keyword
-    (`temperature=0.7`, `seed=1`, …), and `logprobs=True` for the log-probability of each token. Without any, sampling
-    is Gemma's recommended one. The same prompt and seed give the same answer, whatever else runs at the same time.
+    (`temperature=0.7`, `seed=1`, …), `logprobs=True` for the log-probability of each token, and
+    `speculation=Lookup()` to guess ahead from the text itself. Without any, sampling is Gemma's recommended one. The
+    same prompt and seed give the same answer, whatever else runs at the same time and whatever is guessed.
+
+    Requests that begin alike compute the beginning once, even one after another; `cache_salt="…"` limits that to
+    requests of the same salt.
 
     Raises UsageError for options that cannot be, ContextOverflow if prompt and longest answer exceed the context.
     Safe to use from several threads: their requests share the forward passes.
@@ -66,6 +75,7 @@ class Model:
         facts: Facts,
         *,
         context_tokens: int | None = None,
+        prefix_cache: bool = True,
     ) -> None:
         """context_tokens: DEFAULT_CONTEXT_TOKENS, or all the network has if that is less. See `gemwright.load`."""
         self.network = network
@@ -89,6 +99,8 @@ class Model:
             vocabulary=tokenizer.vocabulary_size,
             step_tokens=STEP_TOKENS,
             max_sequences=MAX_SEQUENCES,
+            prompt_tokens=PROMPT_TOKENS,
+            prefix_cache=prefix_cache,
         )
 
     def generate(
@@ -98,7 +110,7 @@ class Model:
         max_tokens: int = 256,
         sampling: Sampling | None = None,
         logprobs: bool = False,
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[RequestOptions],
     ) -> Completion:
         """The continuation of `prompt`: a text, or token ids as they are. No chat template is involved; see `chat`."""
         return self.stream(prompt, max_tokens=max_tokens, sampling=sampling, logprobs=logprobs, **options).read()
@@ -110,7 +122,7 @@ class Model:
         max_tokens: int = 256,
         sampling: Sampling | None = None,
         logprobs: bool = False,
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[RequestOptions],
     ) -> Stream:
         """`generate`, piece by piece as it is made."""
         return self._start(self._complete(prompt), max_tokens, sampling, options, logprobs)
@@ -122,7 +134,7 @@ class Model:
         max_tokens: int = 256,
         sampling: Sampling | None = None,
         logprobs: bool = False,
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[RequestOptions],
     ) -> list[Completion]:
         """The continuations of several prompts, made together. Each is what `generate` gives with the same seed."""
         return self._together([self._complete(one) for one in prompts], max_tokens, sampling, options, logprobs)
@@ -134,7 +146,7 @@ class Model:
         max_tokens: int = 256,
         sampling: Sampling | None = None,
         logprobs: bool = False,
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[RequestOptions],
     ) -> Completion:
         """The answer to a conversation. A base model continues a plain transcript of it: see `chat_format`."""
         return self.stream_chat(messages, max_tokens=max_tokens, sampling=sampling, logprobs=logprobs, **options).read()
@@ -146,7 +158,7 @@ class Model:
         max_tokens: int = 256,
         sampling: Sampling | None = None,
         logprobs: bool = False,
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[RequestOptions],
     ) -> Stream:
         """`chat`, piece by piece as it is made."""
         return self._start(self.render(messages), max_tokens, sampling, options, logprobs)
@@ -158,7 +170,7 @@ class Model:
         max_tokens: int = 256,
         sampling: Sampling | None = None,
         logprobs: bool = False,
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[RequestOptions],
     ) -> list[Completion]:
         """The answers to several conversations, made together."""
         return self._together([self.render(one) for one in conversations], max_tokens, sampling, options, logprobs)
@@ -224,7 +236,7 @@ class Model:
         prompts: Iterable[Prompt],
         max_tokens: int,
         sampling: Sampling | None,
-        options: SamplingOptions,
+        options: RequestOptions,
         logprobs: bool,
     ) -> list[Completion]:
         with ExitStack() as all_or_none:  # one bad prompt must not leave the others running
@@ -235,11 +247,22 @@ class Model:
             return [stream.read() for stream in streams]
 
     def _start(
-        self, prompt: Prompt, max_tokens: int, sampling: Sampling | None, options: SamplingOptions, logprobs: bool
+        self, prompt: Prompt, max_tokens: int, sampling: Sampling | None, options: RequestOptions, logprobs: bool
     ) -> Stream:
-        chosen = replace(sampling or Sampling(), **options)
+        fields = dict(options)
+        own = {name: fields.pop(name) for name in _OWN_OPTIONS & fields.keys()}
+        chosen = replace(sampling or Sampling(), **fields)  # type: ignore[arg-type]  # the rest are its fields
         seed = secrets.randbits(53) if chosen.seed is None else chosen.seed  # 53 bits survive JSON's doubles
-        request = Request(prompt.tokens, max_tokens, seed, chosen, self.tokenizer.stop_ids, prompt.stop, logprobs)
+        request = Request(
+            prompt.tokens,
+            max_tokens,
+            seed,
+            chosen,
+            self.tokenizer.stop_ids,
+            prompt.stop,
+            logprobs,
+            **own,  # type: ignore[arg-type]
+        )
         transcript = bool(prompt.template) and not self._template.marked
         return Stream(self.engine.submit(request), request, strip_start=transcript)
 

@@ -1,6 +1,7 @@
 """Settings read from the environment, once, at the edge; no other module reads it.
 
 GEMWRIGHT_CACHE_DIR   where assembled and packed models are kept (default: gemwright in $XDG_CACHE_HOME or ~/.cache)
+GEMWRIGHT_PACKED_GB   disk space for packed models in GB, the least recently used go first; 0 keeps none (default: 20)
 GEMWRIGHT_THREADS     threads of the engine, 1 to 512 (default: the CPUs this process may use)
 GEMWRIGHT_TARGET      forces one CPU target by name; an unknown or unsupported one is an error (default: the best here)
 """
@@ -15,6 +16,8 @@ from pathlib import Path
 from gemwright.errors import UsageError
 
 MAX_THREADS = 512
+DEFAULT_PACKED_GB = 20.0
+MAX_PACKED_GB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Settings:
     """Values with their defaults filled in; see the module's docstring for each variable."""
 
     cache_dir: Path
+    packed_bytes: int
     threads: int
     target: str | None
 
@@ -31,9 +35,19 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environ is None else environ
     return Settings(
         cache_dir=_cache_dir(env),
+        packed_bytes=_packed_bytes(env.get("GEMWRIGHT_PACKED_GB")),
         threads=_threads(env.get("GEMWRIGHT_THREADS")),
         target=env.get("GEMWRIGHT_TARGET") or None,
     )
+
+
+def spare_threads_of_blas() -> None:
+    """Asks NumPy's OpenBLAS for one thread, unless the user has set their number. Call it before NumPy is imported.
+
+    gemwright multiplies nothing with NumPy. Left alone, OpenBLAS starts a thread per CPU, and those spin for a while,
+    on the very CPUs that should load a model.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def check_threads(count: int, source: str) -> int:
@@ -48,6 +62,16 @@ def _cache_dir(env: Mapping[str, str]) -> Path:
         return Path(own).expanduser()
     base = env.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "gemwright"
+
+
+def _packed_bytes(text: str | None) -> int:
+    try:
+        gigabytes = float(text) if text else DEFAULT_PACKED_GB
+    except ValueError as error:
+        raise UsageError(f"GEMWRIGHT_PACKED_GB is {text!r}: not a number.") from error
+    if not 0 <= gigabytes <= MAX_PACKED_GB:
+        raise UsageError(f"GEMWRIGHT_PACKED_GB is {text}: it must be between 0 and {MAX_PACKED_GB:,}.")
+    return int(gigabytes * 1e9)
 
 
 def _threads(text: str | None) -> int:

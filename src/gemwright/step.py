@@ -28,5 +28,24 @@ class Step:
     positions: I32
     slots: I32
 
+    def only(self, rows: npt.NDArray[np.int64] | slice) -> Step:
+        """The step of these of its tokens, in the same order."""
+        return Step(self.tokens[rows], self.positions[rows], self.slots[rows])
+
     def __len__(self) -> int:
         return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a step of one token reads and multiplies, to compare its speed with what the machine can do.
+
+    weight_bytes: of matrices, as packed; tokens of one step share them. cache_bytes: of keys and values.
+    layer_multiplications, head_multiplications: by weights; those of attention are left out, and a step computes the
+    head only for tokens whose successor is wanted.
+    """
+
+    weight_bytes: int
+    cache_bytes: int
+    layer_multiplications: int
+    head_multiplications: int

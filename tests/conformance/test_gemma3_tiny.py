@@ -8,6 +8,7 @@ import pytest
 from gemwright import ops
 from gemwright.models import ARCHITECTURES, Network
 from gemwright.models.weights import Precision
+from gemwright.step import Step
 from gemwright.weights import open_checkpoint
 from support.grouping import in_chunks, mixed
 from support.tiny_gemma3 import NAMES, assert_near, golden
@@ -29,6 +30,7 @@ def test_the_engine_computes_what_transformers_computes(name: str, precision: Pr
     ops.use_target(target)
     g = golden(name)
     net = network(name, precision)
+    net.kv_format = ops.KVFormat.F32  # transformers keeps float32 too; what F16 costs, test_real_270m.py tells
     hidden = in_chunks(net, g.tokens, len(g.tokens))
     assert_near(hidden, g.hidden, TOLERANCE)
     assert_near(net.logits(hidden), g.logits, TOLERANCE)
@@ -82,3 +84,15 @@ def test_threads_and_cpu_targets_do_not_change_a_bit(name: str) -> None:
             assert np.array_equal(in_chunks(net, g.tokens, 19), whole), where
             assert np.array_equal(in_chunks(net, g.tokens[:11], 1), whole[:11]), where
             assert np.array_equal(net.logits(whole), logits), where
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_states_of_chosen_tokens_are_those_of_the_whole_step(name: str) -> None:
+    g, net = golden(name), network(name)
+    whole = in_chunks(net, g.tokens, len(g.tokens))
+    count = len(g.tokens)
+    positions = np.arange(count, dtype=np.int32)
+    for rows in ([], [count - 1], [0, 3, 4, count // 2, count - 1]):
+        cache = net.new_cache(capacity_tokens=count, max_step_tokens=count, max_sequences=1)
+        step = Step(g.tokens, positions, np.full(count, cache.open(count), np.int32))
+        assert np.array_equal(net.forward(step, cache, rows), whole[rows])

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
 import gemwright
-from gemwright.cli.app import COMMANDS, app
+from gemwright.cli.app import COMMANDS, command_named
+from gemwright.cli.parser import Option, parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -83,8 +83,5 @@ def test_every_decision_is_in_the_index() -> None:
 
 
 def _options(name: str) -> set[str]:
-    import typer
-
-    group: Any = get_command(app)
-    command = group.get_command(typer.Context(group), name)
-    return {option for parameter in command.params for option in parameter.opts}
+    declared = [parameter.declared for parameter in parameters(command_named(name))]
+    return {"--help"}.union(*(one.names for one in declared if isinstance(one, Option)))

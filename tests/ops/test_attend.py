@@ -13,10 +13,37 @@ from gemwright.step import F32, Step
 LENGTH = 700  # more than two spans of 256 keys
 
 
-def make_cache(window: int, kv_heads: int, head_dim: int, *, step_tokens: int = LENGTH, sequences: int = 3) -> KVCache:
+FORMATS = list(ops.KVFormat)
+
+
+def make_cache(
+    window: int,
+    kv_heads: int,
+    head_dim: int,
+    *,
+    step_tokens: int = LENGTH,
+    sequences: int = 3,
+    format: ops.KVFormat = ops.KVFormat.F32,
+) -> KVCache:
     return KVCache(
-        [window], kv_heads, head_dim, capacity_tokens=3 * 768, max_step_tokens=step_tokens, max_sequences=sequences
+        [window],
+        kv_heads,
+        head_dim,
+        capacity_tokens=3 * 768,
+        max_step_tokens=step_tokens,
+        max_sequences=sequences,
+        format=format,
     )
+
+
+def stored(x: F32, format: ops.KVFormat) -> F32:
+    """Keys or values [S, K, H] as the cache keeps them."""
+    if format == ops.KVFormat.F32:
+        return x
+    if format == ops.KVFormat.F16:
+        return x.astype(np.float16).astype(np.float32)
+    amax = np.abs(x).max(axis=2, keepdims=True)
+    return np.rint(x * (np.float32(127) / amax)) * (amax / np.float32(127))
 
 
 def run(cache: KVCache, q: F32, k: F32, v: F32, slots: np.ndarray, positions: np.ndarray, softcap: float = 0.0) -> F32:
@@ -54,8 +81,31 @@ def test_attend_is_the_reference(target, heads, kv_heads, head_dim, window, soft
     np.testing.assert_allclose(y, expected, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("format", FORMATS, ids=lambda f: f.name)
+@pytest.mark.parametrize("window", [0, 40])
+def test_attend_sees_keys_and_values_rounded_to_the_format(target, format, window, rng):
+    q, k, v = qkv(rng, 300, 8, 2, 40)
+    positions = np.arange(len(q))
+    y = in_chunks(make_cache(window, 2, 40, format=format), 100, q, k, v)
+    expected = reference.attend(q, stored(k, format), stored(v, format), positions, positions, 0.25, window or None)
+    np.testing.assert_allclose(y, expected, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 6e-8, -3e-8, 1e-7, 6.1e-5, 1.0, 1.0004885, 1.0014649, 65519.0, -7e4])
+def test_half_precision_values_are_rounded_to_even_on_every_target(target, value, rng):
+    q, k, v = qkv(rng, 1, 1, 1, 16)
+    v[:] = value
+    y = in_chunks(make_cache(0, 1, 16, format=ops.KVFormat.F16), 1, q, k, v)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(y, v.astype(np.float16).astype(np.float32))
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda f: f.name)
 @pytest.mark.parametrize("window", [0, 40, 512])
-def test_chunks_and_threads_never_change_a_bit(target, window, rng):
+def test_chunks_and_threads_never_change_a_bit(target, window, format, rng):
+    def make_cache(*args, **options):
+        return globals()["make_cache"](*args, format=format, **options)
+
     q, k, v = qkv(rng, 600, 4, 1, 32)
     whole = in_chunks(make_cache(window, 1, 32), 600, q, k, v)
     for size in (1, 7, 32, 100, 333):
@@ -91,7 +141,7 @@ def test_a_ring_smaller_than_the_window_is_refused(rng):
     cache = make_cache(64, 1, 16, step_tokens=1)
     layer = cache.layer(0)
     cache.open(700)
-    narrow = ops.PagedLayer(layer.k, layer.v, np.ascontiguousarray(layer.table[:, :1]), 64)
+    narrow = ops.PagedLayer(layer.k, layer.v, np.ascontiguousarray(layer.table[:, :1]), 64, layer.format)
     step = Step(np.zeros(1, np.int32), np.array([100], np.int32), np.zeros(1, np.int32))
     with pytest.raises(ValueError, match="ring is smaller"):
         ops.attend(rng.normal(size=(1, 2, 16)).astype(np.float32), narrow, step, 1.0)

@@ -185,3 +185,12 @@ def test_a_matrix_of_several_slabs_is_packed_whole_and_each_slab_is_handed_back(
     np.testing.assert_array_equal(matrix.to_f32(), w)
     assert len(parts) > 1
     np.testing.assert_array_equal(np.concatenate(parts), data)
+
+
+@pytest.mark.parametrize("tokens", [1, 9, 150])
+@pytest.mark.parametrize("rows", [16, 41])
+@pytest.mark.parametrize("kinds", [(TensorType.Q5_0, TensorType.Q6_K), (TensorType.BF16, TensorType.Q4_0)], ids=str)
+def test_a_gated_pair_is_bit_for_bit_its_parts(target, kinds, rows, tokens, rng):
+    x = activations(tokens, COLS, rng)
+    gate, up = (ops.Matrix(int(k), random_tensor(k, rows, COLS, rng), rows, COLS, wide=False) for k in kinds)
+    np.testing.assert_array_equal(ops.linear_geglu(x, gate, up), ops.geglu_mul(*ops.linear(x, gate, up)))

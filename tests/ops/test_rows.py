@@ -118,3 +118,18 @@ def test_every_target_gives_the_bits_of_the_scalar_one(target, rng):
     ops.use_target("scalar")
     for a, b in zip(here, everything(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("n", [6, 16, 40, 256])
+def test_fused_rows_are_bit_for_bit_what_their_parts_give(target, n, rng):
+    x, y = (rng.normal(size=(5, n)).astype(np.float32) for _ in range(2))
+    scale, following = (rng.normal(size=n).astype(np.float32) for _ in range(2))
+    total = ops.add(x, ops.rms_norm(y, scale, 1e-6))
+    sums, normed = ops.add_norm(x, y, scale, following, 1e-6)
+    np.testing.assert_array_equal(sums, total)
+    np.testing.assert_array_equal(normed, ops.rms_norm(total, following, 1e-6))
+
+    heads = rng.normal(size=(7, 3, n)).astype(np.float32)
+    table = ops.rope_table(np.arange(7, dtype=np.int32), n, 1e4)
+    turned = ops.rope(ops.rms_norm(heads, scale, 1e-6), table)
+    np.testing.assert_array_equal(ops.norm_rope(heads, scale, 1e-6, table), turned)

@@ -7,13 +7,14 @@ AssertionError. Nothing is rounded, so equal means equal.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from gemwright.errors import CapacityError
 from gemwright.ops import PAGE_TOKENS
-from gemwright.step import F32, Step
+from gemwright.step import F32, I32, Cost, Step
 
 _MASK = 2**64 - 1
 
@@ -27,22 +28,53 @@ class ToyCache:
         self.max_sequences = max_sequences
         self.rooms: dict[int, int] = {}
         self.hashes: dict[int, list[int]] = {}
+        self.prepared: dict[int, int] = {}
+        self.texts: dict[int, tuple[object, ...]] = {}  # salt and known pages of each slot
+        self.kept: dict[tuple[object, ...], list[int]] = {}
         self.opened = 0
 
     def free_tokens(self) -> int:
         return self.capacity_tokens - sum(self.rooms.values())
 
     def open(self, max_tokens: int) -> int:
+        slot = self.reserve(max_tokens)
+        self.prepare(slot, 0, max_tokens)
+        return slot
+
+    def reserve(self, max_tokens: int, salt: str = "") -> int:
         room = -(-max_tokens // PAGE_TOKENS) * PAGE_TOKENS
         if room > self.free_tokens() or len(self.rooms) == self.max_sequences:
             raise CapacityError(f"{max_tokens} tokens do not fit into {self.free_tokens()}")
         slot = next(slot for slot in range(self.max_sequences) if slot not in self.rooms)
-        self.rooms[slot], self.hashes[slot] = room, []
+        self.rooms[slot], self.hashes[slot], self.prepared[slot] = room, [], 0
+        self.texts[slot] = (salt,)
         self.opened += 1
         return slot
 
     def close(self, slot: int) -> None:
-        del self.rooms[slot], self.hashes[slot]
+        del self.rooms[slot], self.hashes[slot], self.prepared[slot], self.texts[slot]
+
+    def prepare(self, slot: int, start: int, count: int) -> None:
+        assert start <= len(self.hashes[slot]), "a position was skipped"
+        assert start >= self.known_tokens(slot), "what others may share would be written"
+        self.prepared[slot] = start + count
+
+    def known_tokens(self, slot: int) -> int:
+        return (len(self.texts[slot]) - 1) * PAGE_TOKENS
+
+    def reuse(self, slot: int, tokens: Sequence[int]) -> int:
+        while (end := self.known_tokens(slot) + PAGE_TOKENS) < len(tokens):
+            text = (*self.texts[slot], tuple(tokens[end - PAGE_TOKENS : end]))
+            if text not in self.kept:
+                break
+            self.texts[slot], self.hashes[slot] = text, list(self.kept[text])
+        return self.known_tokens(slot)
+
+    def keep(self, slot: int, tokens: Sequence[int]) -> None:
+        for at in range(0, len(tokens) - PAGE_TOKENS + 1, PAGE_TOKENS):
+            self.texts[slot] = (*self.texts[slot], tuple(tokens[at : at + PAGE_TOKENS]))
+            assert self.known_tokens(slot) <= len(self.hashes[slot]), "not computed yet"
+            self.kept.setdefault(self.texts[slot], self.hashes[slot][: self.known_tokens(slot)])
 
 
 @dataclass(frozen=True)
@@ -53,17 +85,18 @@ class ToyConfig:
 
 @dataclass
 class ToyNetwork:
-    """steps: of every forward pass so far. rows_of_logits: how many were ever asked for."""
+    """steps: of every forward pass so far. rows_of_logits, rows_of_candidates: how many were ever asked for."""
 
     config: ToyConfig = field(default_factory=ToyConfig)
     steps: list[Step] = field(default_factory=list)
     rows_of_logits: int = 0
+    rows_of_candidates: int = 0
 
     def new_cache(self, *, capacity_tokens: int, max_step_tokens: int, max_sequences: int) -> ToyCache:
         return ToyCache(capacity_tokens, max_step_tokens, max_sequences)
 
-    def forward(self, step: Step, cache: ToyCache) -> F32:
-        """float32[T, 4]: the hash of everything up to each token, in four exact pieces."""
+    def forward(self, step: Step, cache: ToyCache, rows: Sequence[int] | None = None) -> F32:
+        """float32[T, 4], or of `rows` alone: the hash of everything up to each token, in four exact pieces."""
         assert 0 < len(step) <= cache.max_step_tokens
         assert all(array.dtype == np.int32 for array in (step.tokens, step.positions, step.slots))
         self.steps.append(step)
@@ -72,7 +105,8 @@ class ToyNetwork:
         assert len(beginnings) == len(set(beginnings)), "tokens of one slot are not contiguous"
         tokens = zip(step.tokens.tolist(), step.positions.tolist(), slots, strict=True)
         hidden = [self._extend(cache, token, position, slot) for token, position, slot in tokens]
-        return np.array([[h >> shift & 0xFFFF for shift in (0, 16, 32, 48)] for h in hidden], np.float32)
+        states = np.array([[h >> shift & 0xFFFF for shift in (0, 16, 32, 48)] for h in hidden], np.float32)
+        return states if rows is None else states[np.asarray(rows, np.int64)]
 
     def logits(self, hidden: F32) -> F32:
         """float32[n, V] between -8 and 8, each a hash of hidden state and token."""
@@ -86,10 +120,26 @@ class ToyNetwork:
         logits = ((x >> np.uint64(40)).astype(np.float32) / np.float32(2**20)) - np.float32(8)
         return np.ascontiguousarray(logits)
 
+    def candidates(self, hidden: F32, k: int, below: int) -> tuple[I32, F32]:
+        """By sorting whole rows."""
+        assert 1 <= k <= below <= self.config.vocabulary
+        rows = self.logits(hidden)[:, :below]
+        self.rows_of_logits -= len(hidden)
+        self.rows_of_candidates += len(hidden)
+        ids = np.argsort(-rows, axis=1, kind="stable")[:, :k].astype(np.int32)
+        values = np.take_along_axis(rows, ids, axis=1)
+        values[~np.isfinite(rows).all(axis=1)] = np.nan
+        return ids, values
+
+    def cost(self, depth: int) -> Cost:
+        """As of a network with one weight and a cache of a number for each token."""
+        return Cost(weight_bytes=4, cache_bytes=4 * (depth + 1), layer_multiplications=1, head_multiplications=1)
+
     def _extend(self, cache: ToyCache, token: int, position: int, slot: int) -> int:
         past = cache.hashes[slot]
         assert 0 <= token < self.config.vocabulary
         assert position < cache.rooms[slot], "beyond the room that was reserved"
+        assert position < cache.prepared[slot], "no page was prepared"
         assert position <= len(past), "a position was skipped"
         del past[position:]  # computing a position again, after an interrupted step, is allowed
         before = past[-1] if past else 0x1234567

@@ -81,6 +81,6 @@ def test_an_unused_cache_takes_no_memory():
         return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
     before = resident()
-    kv = KVCache([0] * 8, 1, 256, capacity_tokens=32_768, max_step_tokens=512, max_sequences=4)
+    kv = KVCache([0] * 8, 1, 256, capacity_tokens=65_536, max_step_tokens=512, max_sequences=4)
     assert kv.nbytes > 500 << 20
     assert resident() - before < 8 << 20

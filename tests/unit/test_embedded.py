@@ -13,7 +13,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from gemwright import embedded
 from gemwright.embedded import GEMMA_3_270M, Chunk, Delivery, default_model
 from gemwright.errors import FileError
 from gemwright.settings import load_settings
+from support.unprivileged import read_only_directory, unprivileged
 
 PIECES = (b"G" * 3000, b"\0\1\2" * 500, b"end")
 WHOLE = b"".join(PIECES)
@@ -256,7 +256,7 @@ def test_two_processes_at_once_assemble_once(site: Path, cache: Path) -> None:
 def test_a_process_killed_while_writing_leaves_no_model_and_no_lock_behind(
     site: Path, cache: Path, said: list[str]
 ) -> None:
-    killed = in_process(site, cache, "embedded._write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)")
+    killed = in_process(site, cache, "embedded.write_all = lambda *_: os.kill(os.getpid(), signal.SIGKILL)")
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     assert "toy.gguf.partial" in names(cache)
@@ -270,78 +270,58 @@ def test_ctrl_c_while_writing_leaves_nothing(cache: Path, said: list[str], monke
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embedded, "_write", interrupted)
+    monkeypatch.setattr(embedded, "write_all", interrupted)
     with pytest.raises(KeyboardInterrupt):
         default_model(cache, said.append, TOY)
     assert nothing_half_written(cache)
 
 
 @pytest.fixture
-def read_only_directory() -> Iterator[Path]:
-    """A directory the process of `unprivileged` may read and enter but not write to."""
-    base = Path(tempfile.mkdtemp())  # not below tmp_path: that one only its owner may enter
-    try:
-        base.chmod(0o755)
-        (base / "cache").mkdir()
-        (base / "cache").chmod(0o555)
-        yield base / "cache"
-    finally:
-        (base / "cache").chmod(0o755)
-        shutil.rmtree(base)
+def read_only() -> Iterator[Path]:
+    with read_only_directory() as directory:
+        yield directory
 
 
-def unprivileged(cache: Path) -> str:
-    """What `default_model` says to a user for whom modes count: root gives up its rights in a forked process first."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
+def asked_for_by_a_user(cache: Path) -> str:
+    """What `default_model` says to a user for whom modes count."""
+
+    def ask() -> str:
+        said: list[str] = []
         try:
-            if os.geteuid() == 0:
-                os.setuid(65534)
-            said: list[str] = []
-            try:
-                text = str(default_model(cache, said.append, TOY)) + "".join(said)
-            except FileError as error:
-                text = f"FileError: {error}"
-            os.write(writing, text.encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading) as pipe:
-        text = pipe.read()
-    os.waitpid(child, 0)
-    return text
+            return str(default_model(cache, said.append, TOY)) + "".join(said)
+        except FileError as error:
+            return f"FileError: {error}"
+
+    return unprivileged(ask)
 
 
 @pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("below", ["", "deeper/still"])
-def test_a_read_only_cache_directory_is_called_that(read_only_directory: Path, below: str) -> None:
-    text = unprivileged(read_only_directory / below)
+def test_a_read_only_cache_directory_is_called_that(read_only: Path, below: str) -> None:
+    text = asked_for_by_a_user(read_only / below)
     assert text == (
-        f"FileError: The default model cannot be assembled in {read_only_directory / below}: Permission denied. "
+        f"FileError: The default model cannot be assembled in {read_only / below}: Permission denied. "
         "Set GEMWRIGHT_CACHE_DIR to a directory that can be written to."
     )
-    assert names(read_only_directory) == set()
+    assert names(read_only) == set()
 
 
 @pytest.mark.usefixtures("site")
-def test_a_cache_that_became_read_only_still_serves(read_only_directory: Path, said: list[str]) -> None:
-    read_only_directory.chmod(0o755)
-    default_model(read_only_directory, said.append, TOY)
-    read_only_directory.chmod(0o555)
-    assert unprivileged(read_only_directory) == str(read_only_directory / "toy.gguf")
+def test_a_cache_that_became_read_only_still_serves(read_only: Path, said: list[str]) -> None:
+    read_only.chmod(0o755)
+    default_model(read_only, said.append, TOY)
+    read_only.chmod(0o555)
+    assert asked_for_by_a_user(read_only) == str(read_only / "toy.gguf")
 
 
 @pytest.mark.usefixtures("site")
-def test_a_read_only_cache_without_the_marker_shows_the_notice_every_time(
-    read_only_directory: Path, said: list[str]
-) -> None:
-    read_only_directory.chmod(0o755)
-    default_model(read_only_directory, said.append, TOY)
-    (read_only_directory / "toy.gguf.terms-shown").unlink()
-    read_only_directory.chmod(0o555)
+def test_a_read_only_cache_without_the_marker_shows_the_notice_every_time(read_only: Path, said: list[str]) -> None:
+    read_only.chmod(0o755)
+    default_model(read_only, said.append, TOY)
+    (read_only / "toy.gguf.terms-shown").unlink()
+    read_only.chmod(0o555)
     for _ in range(2):
-        assert unprivileged(read_only_directory) == f"{read_only_directory / 'toy.gguf'}Mind the licence."
+        assert asked_for_by_a_user(read_only) == f"{read_only / 'toy.gguf'}Mind the licence."
 
 
 @pytest.mark.usefixtures("site")

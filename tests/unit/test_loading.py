@@ -101,7 +101,7 @@ def test_levels_decide_the_precision_and_refuse_what_they_would_have_to_convert(
             self.tensors = {"w": Tensor("w", kind, (4, 256), np.zeros(1000, np.uint8))}
 
     built: list[str] = []
-    monkeypatch.setattr(loading, "_build", lambda checkpoint, precision, settings, context: built.append(precision))
+    monkeypatch.setattr(loading, "_build", lambda checkpoint, precision, *rest: built.append(precision))
     for kind, expected in [(TensorType.Q4_K, ["default", "default", "exact"]), (TensorType.BF16, ["default", "exact"])]:
         monkeypatch.setattr(loading, "_open", lambda name, settings, announce, kind=kind: Opened(kind))
         built.clear()

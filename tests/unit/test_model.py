@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gemwright.engine.lookup import Lookup
 from gemwright.errors import CapacityError, ContextOverflow, UsageError
 from gemwright.messages import Message, Sampling
 from gemwright.model import DEFAULT_CONTEXT_TOKENS, Facts, Model, Stream
@@ -91,6 +92,27 @@ def test_single_options_are_those_of_sampling() -> None:
     assert mixed.tokens == by_keyword.tokens
     with pytest.raises(TypeError, match="temprature"):
         model.generate("hello", temprature=0.4)  # type: ignore[call-arg]
+
+
+def test_guessing_ahead_gives_the_same_answer_and_says_how_often_it_was_right() -> None:
+    model = toy()
+    plain = model.generate("a" * 40, max_tokens=60, temperature=0.0, logit_bias={model.encode("a")[1]: 1000.0})
+    options: Any = {"temperature": 0.0, "logit_bias": {model.encode("a")[1]: 1000.0}, "speculation": Lookup(8)}
+    guessed = model.generate("a" * 40, max_tokens=60, **options)
+    assert guessed.tokens == plain.tokens
+    assert (plain.drafted_tokens, plain.accepted_tokens) == (0, 0)
+    assert guessed.accepted_tokens == guessed.drafted_tokens > 40
+
+
+def test_a_conversation_computes_its_past_once_and_strangers_share_nothing() -> None:
+    model, alone = toy(), toy()
+    for turn, salt, known in [("a", "", 0), ("b", "", 384), ("c", "mine", 0), ("d", "mine", 384)]:
+        done = model.generate("x" * 390 + turn, max_tokens=5, cache_salt=salt, **never_ending(seed=1))
+        assert (
+            done.tokens
+            == alone.generate("x" * 390 + turn, max_tokens=5, cache_salt=turn, **never_ending(seed=1)).tokens
+        )
+        assert (done.prompt_tokens, done.cached_tokens) == (392, known)
 
 
 def test_sampling_is_gemmas_unless_told_otherwise() -> None:

@@ -16,5 +16,7 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the program named `gemwright` and exits with its status; never returns."""
     from gemwright.cli.app import run_program
+    from gemwright.settings import spare_threads_of_blas
 
+    spare_threads_of_blas()
     sys.exit(run_program(sys.argv[1:] if arguments is None else arguments))

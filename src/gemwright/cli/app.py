@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Annotated, Any
-
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
 
 from gemwright import __version__
 from gemwright.cli.failure import guarded
 from gemwright.cli.opening import Loader
+from gemwright.cli.parser import Context, parse
+from gemwright.cli.terminal import say
+from gemwright.errors import UsageError
 
 COMMANDS = ("run", "chat", "bench", "perplexity", "models", "inspect")
-"""Each is a module of this package that holds `command`, a function typer can read."""
+"""Each is a module of this package that holds `command`, a function `parser` can read."""
+
+ABOUT = "Runs Google's Gemma open models on this machine's CPU, with its own engine."
 
 EPILOG = """
 Exit status: 0 done · 1 a defect of gemwright · 2 an option that cannot be · 3 a file missing, unreadable or not a
@@ -25,43 +25,33 @@ here · 7 the model computed something that is no number · 130 interrupted · 1
 """
 
 
-class _LazyCommands(TyperGroup):
-    """Imports a command's module when the command is named (or all of them, to list them in --help)."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
-            return None
-        single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name, no_args_is_help=False)(import_module(f"gemwright.cli.{cmd_name}").command)
-        return get_command(single)
-
-
-app = typer.Typer(
-    cls=_LazyCommands, add_completion=False, rich_markup_mode=None, invoke_without_command=True, epilog=EPILOG
-)
-
-
-@app.callback()
-def gemwright(
-    context: typer.Context,
-    show_version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
-) -> None:
-    """Runs Google's Gemma open models on this machine's CPU, with its own engine."""
-    if show_version:
-        typer.echo(f"gemwright {__version__}")
-    elif context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
 def run_program(arguments: Sequence[str], *, load: Loader | None = None) -> int:
     """Exit status of `gemwright ARGUMENTS…`. `load` stands in for `gemwright.load` in tests."""
-    program = get_command(app)
+    return guarded(lambda: _run(arguments, Context(load)), as_json="--json" in arguments)
 
-    def invoke() -> None:  # not `program.main`, which has its own ideas about errors and closed pipes
-        with program.make_context("gemwright", list(arguments), obj=load) as context:
-            program.invoke(context)
 
-    return guarded(invoke, as_json="--json" in arguments)
+def command_named(name: str) -> Callable[..., None]:
+    """The function of one of COMMANDS; its module is imported now."""
+    command: Callable[..., None] = import_module(f"gemwright.cli.{name}").command
+    return command
+
+
+def program_help() -> str:
+    """What `gemwright --help` says: every command with the first line of its own help."""
+    lines = [f"  {name:<12}{(command_named(name).__doc__ or '').splitlines()[0]}" for name in COMMANDS]
+    usage = "usage: gemwright COMMAND [options]\n       gemwright COMMAND --help\n       gemwright --version"
+    return "\n".join([usage, "", ABOUT, "", *lines, EPILOG]).rstrip()
+
+
+def _run(arguments: Sequence[str], context: Context) -> None:
+    first = arguments[0] if arguments else "--help"
+    if first in ("--help", "-h"):
+        say(program_help())
+    elif first == "--version":
+        say(f"gemwright {__version__}")
+    elif first in COMMANDS:
+        command = command_named(first)
+        command(context, **parse(f"gemwright {first}", command, arguments[1:]))
+    else:
+        kind = "option" if first.startswith("-") else "command"
+        raise UsageError(f"No such {kind} {first!r}.", hint="`gemwright --help` lists what there is.")

@@ -10,10 +10,9 @@ import json
 import statistics
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from gemwright.cli import options
 from gemwright.cli.opening import open_model
+from gemwright.cli.parser import Argument, Context, Option
 from gemwright.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -22,28 +21,29 @@ if TYPE_CHECKING:
 
 
 def command(
-    context: typer.Context,
+    context: Context,
     model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="A model's file or folder; else the embedded one.")
+        str | None, Argument(metavar="MODEL", help="A model's file or folder; else the embedded one.")
     ] = None,
     threads: options.ThreadsOption = None,
     precision: options.PrecisionOption = "default",
-    prompt: Annotated[int, typer.Option("--prompt", "-p", metavar="N", help="Prompt tokens to process.")] = 512,
-    generate: Annotated[int, typer.Option("--generate", "-n", metavar="N", help="Tokens to generate.")] = 128,
-    depth: Annotated[int, typer.Option("--depth", "-d", metavar="N", help="Tokens already in the context.")] = 0,
-    batch: Annotated[int, typer.Option("--batch", "-b", metavar="N", help="Sequences side by side.")] = 1,
-    repeat: Annotated[int, typer.Option("--repeat", "-r", metavar="N", help="Timed repetitions of each test.")] = 5,
+    prompt: Annotated[int, Option("--prompt", "-p", metavar="N", help="Prompt tokens to process.")] = 512,
+    generate: Annotated[int, Option("--generate", "-n", metavar="N", help="Tokens to generate.")] = 128,
+    depth: Annotated[int, Option("--depth", "-d", metavar="N", help="Tokens already in the context.")] = 0,
+    batch: Annotated[int, Option("--batch", "-b", metavar="N", help="Sequences side by side.")] = 1,
+    repeat: Annotated[int, Option("--repeat", "-r", metavar="N", help="Timed repetitions of each test.")] = 5,
     as_json: options.JsonOption = False,
 ) -> None:
     """Measure how fast a model runs here.
 
     Each test has one warm-up run, then the median of the repetitions is shown. Options mean what llama-bench's mean.
     """
+    from gemwright.cli.passage import PASSAGE
     from gemwright.cli.throughput import Workload, measure
 
     work = Workload(prompt, generate, depth, batch, repeat)
     opened = open_model(context, model, precision=precision, threads=threads)
-    rates = measure(opened.network, work)
+    rates = measure(opened.network, work, opened.encode(PASSAGE))
     if as_json:
         say(json.dumps(_as_dict(rates, work, opened)))
         return
@@ -57,6 +57,7 @@ def command(
 def _as_dict(rates: dict[str, list[float]], work: Workload, model: Model) -> dict[str, Any]:
     out: dict[str, Any] = {
         "model": model.describe(),
+        "per_token": vars(model.network.cost(work.depth)),
         **{name: getattr(work, name) for name in ("prompt", "generate", "depth", "batch", "repeat")},
     }
     for name, values in rates.items():

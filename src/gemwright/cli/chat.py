@@ -6,11 +6,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import typer
-
 from gemwright.cli import options
 from gemwright.cli.figures import summary
 from gemwright.cli.opening import open_model, sampling_from
+from gemwright.cli.parser import Context
 from gemwright.cli.terminal import Answer, printable
 from gemwright.errors import CapacityError, ContextOverflow
 from gemwright.messages import Message, Sampling
@@ -22,7 +21,7 @@ HELP = "/help shows this · /reset forgets the conversation · /quit or Ctrl-D l
 
 
 def command(
-    context: typer.Context,
+    context: Context,
     model: options.ModelOption = None,
     max_tokens: options.MaxTokensOption = 512,
     temperature: options.TemperatureOption = None,

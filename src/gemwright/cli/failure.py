@@ -1,6 +1,6 @@
 """How an error leaves the program: one sentence for people or JSON for programs, and an exit status for shells.
 
-Errors we foresee are GemwrightError and the option parser's own. Anything else is a defect of ours and keeps its
+Errors we foresee are GemwrightError. Anything else is a defect of ours and keeps its
 traceback, because a defect that hides cannot be reported.
 """
 
@@ -11,10 +11,8 @@ import os
 import sys
 from collections.abc import Callable
 
-import typer
-
 from gemwright.cli.terminal import never_fail_on_characters, printable, send
-from gemwright.errors import GemwrightError, UsageError
+from gemwright.errors import GemwrightError
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -26,13 +24,11 @@ def guarded(action: Callable[[], object], *, as_json: bool) -> int:
     try:
         action()
         send(sys.stdout, "")
-    except typer.Exit as leaving:
-        return leaving.exit_code
+    except SystemExit:  # how argparse leaves once it has shown a help
+        return 0
     except GemwrightError as error:
         return _show(error, as_json)
-    except typer.TyperException as error:
-        return _show(_as_usage_error(error), as_json)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
@@ -56,14 +52,6 @@ def _show(error: GemwrightError, as_json: bool) -> int:
     except OSError:  # the output itself is what failed; Python must not complain a second time while leaving
         _forget_stdout()
     return error.exit_status
-
-
-def _as_usage_error(error: typer.TyperException) -> UsageError:
-    sentence = error.format_message().strip()
-    sentence = sentence if sentence.endswith((".", "?", "!")) else sentence + "."
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "gemwright"
-    return UsageError(sentence, hint=f"`{path} --help` shows what is possible.")
 
 
 def _forget_stdout() -> None:

@@ -13,19 +13,22 @@ _REASONS = {"stop": "the answer was complete", "length": "the token limit was re
 
 
 def prefill_rate(done: Completion) -> float:
-    """Prompt tokens a second; 0 when the time was too short to measure."""
-    return done.prompt_tokens / done.prefill_s if done.prefill_s > 0 else 0.0
+    """Computed prompt tokens a second; 0 when the time was too short to measure."""
+    return (done.prompt_tokens - done.cached_tokens) / done.prefill_s if done.prefill_s > 0 else 0.0
 
 
 def summary(done: Completion, *, load_s: float | None = None) -> str:
     """One line, in the order things happened."""
     loaded = [] if load_s is None else [f"loaded in {load_s:.2f} s"]
+    known = f" ({done.cached_tokens} known)" if done.cached_tokens else ""
+    guessed = [f"{done.accepted_tokens} of {done.drafted_tokens} guesses right"] if done.drafted_tokens else []
     return " · ".join(
         [
             *loaded,
-            f"{done.prompt_tokens} prompt tokens at {prefill_rate(done):.1f}/s",
+            f"{done.prompt_tokens} prompt tokens{known} at {prefill_rate(done):.1f}/s",
             f"first token after {done.prefill_s:.3f} s",
             f"{len(done.tokens)} tokens at {done.tokens_per_second:.1f}/s",
+            *guessed,
             _REASONS[done.finish_reason],
         ]
     )
@@ -39,6 +42,9 @@ def describe(done: Completion, model: Model, *, load_s: float) -> dict[str, Any]
         "prompt_tokens": done.prompt_tokens,
         "generated_tokens": len(done.tokens),
         "tokens": list(done.tokens),
+        "cached_tokens": done.cached_tokens,
+        "drafted_tokens": done.drafted_tokens,
+        "accepted_tokens": done.accepted_tokens,
         "seed": done.seed,
         "load_s": load_s,
         "first_token_s": done.prefill_s,

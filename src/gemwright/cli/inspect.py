@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from gemwright.cli import options
+from gemwright.cli.parser import Argument, Context
 from gemwright.cli.tables import table
 from gemwright.cli.terminal import printable, say
 
@@ -24,7 +23,8 @@ MAX_ITEMS = 8
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .gguf or .safetensors file, or a folder.")],
+    context: Context,
+    file: Annotated[Path, Argument(metavar="FILE", help="A .gguf or .safetensors file, or a folder.")],
     as_json: options.JsonOption = False,
 ) -> None:
     """Show what a model file holds.

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import typer
-
+from gemwright.cli.parser import Context
 from gemwright.messages import Sampling
 from gemwright.settings import check_threads
 
@@ -19,17 +18,17 @@ Loader: TypeAlias = "Callable[..., Model]"
 
 
 def open_model(
-    context: typer.Context,
+    context: Context,
     name: str | None,
     *,
     precision: str = "default",
     threads: int | None = None,
     context_tokens: int | None = None,
 ) -> Model:
-    """The model called or stored at `name`. `context.obj` replaces the loader where a test set it."""
+    """The model called or stored at `name`. `context.load` replaces the loader where a test set it."""
     if threads is not None:
         check_threads(threads, "--threads")
-    load: Loader = context.obj or _default_loader()
+    load: Loader = context.load or _default_loader()
     return load(name, precision=precision, threads=threads, context_tokens=context_tokens)
 
 

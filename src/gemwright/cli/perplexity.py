@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gemwright.cli import options
 from gemwright.cli.opening import open_model
+from gemwright.cli.parser import Argument, Context, Option
 from gemwright.cli.terminal import say
 from gemwright.errors import FileError, UsageError
 
@@ -40,10 +39,10 @@ class Perplexity:
 
 
 def command(
-    context: typer.Context,
+    context: Context,
     model: options.ModelArgument,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A text in UTF-8.")],
-    window: Annotated[int, typer.Option("--context", "-c", metavar="N", help="Tokens of one chunk.")] = 512,
+    file: Annotated[Path, Argument(metavar="FILE", help="A text in UTF-8.")],
+    window: Annotated[int, Option("--context", "-c", metavar="N", help="Tokens of one chunk.")] = 512,
     threads: options.ThreadsOption = None,
     precision: options.PrecisionOption = "default",
     as_json: options.JsonOption = False,

@@ -7,12 +7,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from gemwright.cli import options
 from gemwright.cli.figures import describe, summary
 from gemwright.cli.opening import open_model, sampling_from
+from gemwright.cli.parser import Argument, Context, Option
 from gemwright.cli.terminal import Answer, say
+from gemwright.engine.lookup import Lookup
 from gemwright.errors import UsageError
 from gemwright.messages import Message, Sampling
 
@@ -23,10 +23,10 @@ MAX_PROMPT_BYTES = 64 << 20
 
 
 def command(
-    context: typer.Context,
+    context: Context,
     prompt: Annotated[
         str | None,
-        typer.Argument(metavar="PROMPT", help="The text to continue or answer; without it, standard input is read."),
+        Argument(metavar="PROMPT", help="The text to continue or answer; without it, standard input is read."),
     ] = None,
     model: options.ModelOption = None,
     max_tokens: options.MaxTokensOption = 256,
@@ -36,11 +36,12 @@ def command(
     min_p: options.MinPOption = None,
     seed: options.SeedOption = None,
     stop: options.StopOption = None,
+    lookup: options.LookupOption = 0,
     window: options.ContextOption = None,
     threads: options.ThreadsOption = None,
     precision: options.PrecisionOption = "default",
     raw: Annotated[
-        bool, typer.Option("--raw", help="Continue the text as it is, even when the model was tuned for chat.")
+        bool, Option("--raw", help="Continue the text as it is, even when the model was tuned for chat.")
     ] = False,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -49,11 +50,12 @@ def command(
     The answer streams to standard output, its figures go to standard error.
     """
     sampling = sampling_from(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, stop=stop)
+    guesses = Lookup(lookup) if lookup else None
     text = prompt_text(prompt)
     started = time.perf_counter()
     opened = open_model(context, model, precision=precision, threads=threads, context_tokens=window)
     load_s = time.perf_counter() - started
-    with _stream(opened, text, max_tokens, sampling, raw) as stream:
+    with _stream(opened, text, max_tokens, sampling, guesses, raw) as stream:
         if as_json:
             for _ in stream:
                 pass
@@ -87,7 +89,8 @@ def prompt_text(argument: str | None) -> str:
     return text
 
 
-def _stream(model: Model, text: str, max_tokens: int, sampling: Sampling, raw: bool) -> Stream:
+def _stream(model: Model, text: str, max_tokens: int, sampling: Sampling, guesses: Lookup | None, raw: bool) -> Stream:
     if model.is_chat_tuned and not raw:
-        return model.stream_chat([Message("user", text)], max_tokens=max_tokens, sampling=sampling)
-    return model.stream(text, max_tokens=max_tokens, sampling=sampling)
+        turns = [Message("user", text)]
+        return model.stream_chat(turns, max_tokens=max_tokens, sampling=sampling, speculation=guesses)
+    return model.stream(text, max_tokens=max_tokens, sampling=sampling, speculation=guesses)

@@ -1,7 +1,8 @@
-"""The engine: plan → forward → sample → commit → emit, for all requests together.
+"""The engine: draft → plan → forward → sample → commit → emit, for all requests together.
 
-Every step is one forward pass over one flat batch: the pending tokens of every running answer and a piece of the
-prompts. A stream that is pulled runs steps until its own next token is there; the others find theirs ready.
+Every step is one forward pass over one flat batch: the pending token of every running answer, guesses of what follows
+it (docs/concepts/speculation.md), and a piece of the prompts. A stream that is pulled runs steps until its own next
+token is there; the others find theirs ready.
 One lock guards it all; between two steps it is free.
 
 Whatever cuts a step short (an exception of the network, Ctrl-C) leaves the books as they were before the step or as
@@ -14,8 +15,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,12 +24,14 @@ import numpy as np
 from gemwright.cache import pages_for
 from gemwright.engine import scheduler
 from gemwright.engine.events import EventStream
+from gemwright.engine.head import score_rows
 from gemwright.engine.request import Cache, Detokenizer, Network, Request
+from gemwright.engine.sampler import Scores
 from gemwright.engine.scheduler import Job, Slice, State
 from gemwright.engine.ticket import Answer, Outcome, Ticket
 from gemwright.engine.validate import check_request
 from gemwright.ops import PAGE_TOKENS
-from gemwright.step import F32, Step
+from gemwright.step import Step
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class _Books:
 
     state: State
     undelivered: tuple[_Drawn, ...] = ()
+    computed: tuple[tuple[int, int], ...] = ()
+    """By job, the tokens from its beginning that the last step made final in the cache."""
 
 
 class Engine:
@@ -56,6 +61,9 @@ class Engine:
     detokenizer: makes a new one for given stop strings. vocabulary: the ids it knows; a network may have more rows of
     logits, as padding, and those are never drawn.
     step_tokens: the most tokens of one forward pass. max_sequences: the most requests that run at once, at most that.
+    prompt_tokens: the most tokens of prompts in a pass while an answer is running; None: no limit but step_tokens.
+    max_guessing: nothing is guessed while more answers than that run, since they share the cost of a pass already.
+    prefix_cache: whether requests take over what earlier ones have computed for the same beginning.
     """
 
     def __init__(
@@ -67,6 +75,9 @@ class Engine:
         vocabulary: int,
         step_tokens: int = 512,
         max_sequences: int = 16,
+        prompt_tokens: int | None = None,
+        max_guessing: int = 4,
+        prefix_cache: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._network = network
@@ -74,6 +85,9 @@ class Engine:
         self._detokenizer = detokenizer
         self._vocabulary = vocabulary
         self._step_tokens = step_tokens
+        self._prompt_tokens = prompt_tokens
+        self._max_guessing = max_guessing
+        self._prefix_cache = prefix_cache
         self._clock = clock
         capacity_tokens = cache.free_tokens() // PAGE_TOKENS * PAGE_TOKENS
         self._books = _Books(State(capacity_tokens=capacity_tokens, max_running=max_sequences))
@@ -131,58 +145,105 @@ class Engine:
         self._discarded.append(ticket.id)
 
     def _step(self) -> bool:
-        slices = self._plan()
-        logits = self._forward(slices)
-        drawn = self._sample(slices, logits)
+        drafts = self._draft()
+        slices = self._plan({id: len(draft) for id, draft in drafts.items()})
+        drawn = self._sample(slices, self._forward(slices, drafts), drafts)
         self._commit(slices, drawn)
         self._emit()
         return bool(slices)
 
-    def _plan(self) -> tuple[Slice, ...]:
-        state, slices = scheduler.plan(self._books.state, self._step_tokens)
-        self._books = replace(self._books, state=state)
+    def _draft(self) -> dict[int, tuple[int, ...]]:
+        """Guesses for every running answer, by job."""
+        answers = [job.id for job in self._books.state.running if self._tickets[job.id].outcomes]
+        if len(answers) > self._max_guessing:
+            return {}
+        return {id: self._tickets[id].propose(self._vocabulary) for id in answers}
+
+    def _plan(self, drafts: Mapping[int, int]) -> tuple[Slice, ...]:
+        self._books = replace(self._books, state=scheduler.admit(self._books.state))
         self._match()
+        if self._prefix_cache:
+            self._reuse()
+        _, slices = scheduler.plan(self._books.state, self._step_tokens, drafts, self._prompt_tokens)
         return slices
 
-    def _forward(self, slices: Sequence[Slice]) -> F32:
-        """float32[n, V]: the logits after each slice that samples."""
-        ends = np.cumsum([piece.count for piece in slices], dtype=np.int64)
-        sampling = [int(end) - 1 for end, piece in zip(ends, slices, strict=True) if piece.samples]
-        if not slices:
-            return np.empty((0, 0), np.float32)
-        hidden = self._network.forward(self._gather(slices), self._cache)
-        return self._network.logits(hidden[sampling]) if sampling else np.empty((0, 0), np.float32)
+    def _reuse(self) -> None:
+        """Skip what is known of the prompts by now; another request may be computing the same one."""
+        for job in self._books.state.running:
+            ticket, slot = self._tickets[job.id], self._slots[job.id]
+            if job.pending > 1 and not ticket.outcomes:
+                found = self._cache.reuse(slot, ticket.request.prompt)
+                if found > job.computed:
+                    self._books = replace(self._books, state=scheduler.skip(self._books.state, job.id, found))
+        for job in self._books.state.running:
+            self._tickets[job.id].cached_tokens = job.reused
 
-    def _gather(self, slices: Sequence[Slice]) -> Step:
+    def _forward(self, slices: Sequence[Slice], drafts: Mapping[int, Sequence[int]]) -> list[Scores]:
+        """The scores after each token that samples."""
+        if not slices:
+            return []
+        rows: list[int] = []
+        counts: list[int] = []
+        end = 0
+        for piece in slices:
+            end += piece.count
+            rows += range(end - piece.samples, end)
+            counts += [self._tickets[piece.id].candidates] * piece.samples
+        hidden = self._network.forward(self._gather(slices, drafts), self._cache, rows)
+        return score_rows(self._network, hidden, counts, self._vocabulary)
+
+    def _gather(self, slices: Sequence[Slice], drafts: Mapping[int, Sequence[int]]) -> Step:
         tokens: list[int] = []
         positions: list[int] = []
         slots: list[int] = []
         for piece in slices:
-            ticket = self._tickets[piece.id]
+            ticket, slot = self._tickets[piece.id], self._slots[piece.id]
             if ticket.started_s is None:
                 ticket.started_s = self._clock()
-            tokens += ticket.tokens(piece.start, piece.count)
+            self._cache.prepare(slot, piece.start, piece.count)
+            guesses = max(piece.samples - 1, 0)
+            tokens += ticket.tokens(piece.start, piece.start + piece.count - guesses)
+            tokens += drafts[piece.id][:guesses] if guesses else ()
             positions += range(piece.start, piece.start + piece.count)
-            slots += [self._slots[piece.id]] * piece.count
+            slots += [slot] * piece.count
         return Step(np.array(tokens, np.int32), np.array(positions, np.int32), np.array(slots, np.int32))
 
-    def _sample(self, slices: Sequence[Slice], logits: F32) -> tuple[_Drawn, ...]:
-        tickets = [self._tickets[piece.id] for piece in slices if piece.samples]
-        return tuple(self._draw(ticket, row) for ticket, row in zip(tickets, logits, strict=True))
+    def _sample(
+        self, slices: Sequence[Slice], scores: Sequence[Scores], drafts: Mapping[int, Sequence[int]]
+    ) -> tuple[_Drawn, ...]:
+        drawn: list[_Drawn] = []
+        left = iter(scores)
+        for piece in slices:
+            if piece.samples:
+                ticket, own = self._tickets[piece.id], list(itertools.islice(left, piece.samples))
+                drawn += self._draw(ticket, own, drafts.get(piece.id, ())[: piece.samples - 1])
+        return tuple(drawn)
 
-    def _draw(self, ticket: Ticket, row: F32) -> _Drawn:
+    def _draw(self, ticket: Ticket, scores: Sequence[Scores], draft: Sequence[int]) -> list[_Drawn]:
         answer = ticket.take_answer()
-        return _Drawn(ticket, len(ticket.outcomes), ticket.draw(row, answer, self._vocabulary, self._clock), answer)
+        outcomes = ticket.draw(scores, draft, answer, self._vocabulary, self._clock)
+        return [_Drawn(ticket, index, outcome, answer) for index, outcome in enumerate(outcomes, len(ticket.outcomes))]
 
     def _commit(self, slices: Sequence[Slice], drawn: tuple[_Drawn, ...]) -> None:
         finished = {one.ticket.id for one in drawn if one.outcome.token is None}
-        self._books = _Books(scheduler.commit(self._books.state, slices, finished), drawn)
+        counts = Counter(one.ticket.id for one in drawn)
+        computed = tuple((piece.id, piece.start + piece.count - piece.samples + counts[piece.id]) for piece in slices)
+        self._books = _Books(scheduler.commit(self._books.state, slices, finished, counts), drawn, computed)
 
     def _emit(self) -> None:
         for one in self._books.undelivered:
             one.ticket.deliver(one.index, one.outcome, one.answer)
-        self._books = replace(self._books, undelivered=())
+        for id, count in self._books.computed if self._prefix_cache else ():
+            self._keep(id, count)
+        self._books = replace(self._books, undelivered=(), computed=())
         self._match()
+
+    def _keep(self, id: int, computed: int) -> None:
+        """Let others share what the job has computed. Done again after an interruption, it finds nothing to do."""
+        slot = self._slots[id]
+        known = self._cache.known_tokens(slot)
+        if computed >= known + PAGE_TOKENS:
+            self._cache.keep(slot, self._tickets[id].tokens(known, computed))
 
     def _match(self) -> None:
         """Tickets and slots for exactly the jobs in the books. Cut short, it is simply done again."""
@@ -192,7 +253,7 @@ class Engine:
         for id in self._tickets.keys() - running.keys() - {job.id for job in self._books.state.waiting}:
             del self._tickets[id]
         for id in [id for id in running if id not in self._slots]:
-            self._slots[id] = self._cache.open(running[id].reserved)
+            self._slots[id] = self._cache.reserve(running[id].reserved, self._tickets[id].request.cache_salt)
 
     def _tidy(self) -> None:
         """Finish what a cut-short step left undone, and drop what was discarded."""

@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gemwright.messages import FinishReason, Sampling
-from gemwright.step import F32, Step
+import numpy as np
+import numpy.typing as npt
+
+from gemwright.messages import FinishReason, Sampling, SamplingOptions
+from gemwright.step import F32, I32, Cost, Step
+
+
+class Drafter(Protocol):
+    """Guesses how one text goes on. Guesses change the speed of an answer, never the answer."""
+
+    def propose(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
+        """At most `limit` tokens that may follow `tokens`: prompt and answer so far, at least one token.
+
+        A call's tokens extend those of the call before, so a drafter sees which of its guesses were right.
+        """
+
+
+class Speculation(Protocol):
+    """A way of guessing (`Lookup`, `DraftModel`)."""
+
+    def drafter(self, room: int) -> Drafter:
+        """A drafter for one text of at most `room` tokens."""
+
+
+class RequestOptions(SamplingOptions, total=False):
+    """What may be asked of one answer by keyword: the fields of `Sampling`, and how it is computed.
+
+    speculation, cache_salt: see `Request`.
+    """
+
+    speculation: Speculation | None
+    cache_salt: str
+
+
+class Mask(Protocol):
+    """Which tokens an answer may go on with, such as a grammar's."""
+
+    def allowed(self, answer: Sequence[int], /) -> npt.NDArray[np.bool_]:
+        """bool[V], True for the ids that may follow `answer`, ids that end it among them. At least one is."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +55,10 @@ class Request:
     seed: of the draws; `sampling.seed` may be None, this one is decided.
     stop_ids: tokens that end the answer and are not part of it.
     stop: strings that do, besides those of `sampling.stop`.
+    speculation: guesses tokens ahead, which are checked together; None computes token by token.
+    mask: limits what may be drawn; None allows everything.
+    cache_salt: keys and values are shared only with requests of the same one. Whoever can time answers can tell whether
+    somebody has asked the same before; give strangers different salts.
     """
 
     prompt: tuple[int, ...]
@@ -26,6 +68,9 @@ class Request:
     stop_ids: frozenset[int] = frozenset()
     stop: tuple[str, ...] = ()
     want_logprobs: bool = False
+    speculation: Speculation | None = None
+    mask: Mask | None = None
+    cache_salt: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +88,8 @@ class Finished:
 
     prefill_s: from the step that started the prompt to the first token; waiting in the queue does not count.
     decode_s: from the first token to the last one of the answer.
+    cached_tokens: of the prompt, taken over from what was computed before.
+    drafted_tokens: guesses that were computed; accepted_tokens: of these, the ones that were right and used.
     """
 
     reason: FinishReason
@@ -51,6 +98,9 @@ class Finished:
     answer_tokens: int
     prefill_s: float
     decode_s: float
+    cached_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 Event = Token | Finished
@@ -59,8 +109,20 @@ Event = Token | Finished
 class Cache(Protocol):
     """Keys and values of all running sequences (`gemwright.cache.KVCache`)."""
 
-    def open(self, max_tokens: int) -> int:
-        """A slot for a sequence of up to `max_tokens`. Raises CapacityError."""
+    def reserve(self, max_tokens: int, salt: str = "") -> int:
+        """A slot for a sequence of up to `max_tokens`; it shares with those of the same salt. Raises CapacityError."""
+
+    def prepare(self, slot: int, start: int, count: int) -> None:
+        """Room for the positions `start` to `start + count` of a slot, before they are written."""
+
+    def reuse(self, slot: int, tokens: Sequence[int]) -> int:
+        """How many of the slot's tokens are known, after taking over what others have computed; never the last one."""
+
+    def known_tokens(self, slot: int) -> int:
+        """So many tokens from the beginning of the slot others may share."""
+
+    def keep(self, slot: int, tokens: Sequence[int]) -> None:
+        """Lets others share the slot's next tokens, which are computed and final, as far as they fill pages."""
 
     def close(self, slot: int) -> None:
         """The slot and its room are free again."""
@@ -87,11 +149,24 @@ class Network(Protocol):
     def new_cache(self, *, capacity_tokens: int, max_step_tokens: int, max_sequences: int) -> Any:
         """A cache of this network's own kind."""
 
-    def forward(self, step: Step, cache: Any) -> F32:
-        """float32[T, D] hidden states after the final norm; writes the tokens' keys and values to the cache."""
+    def forward(self, step: Step, cache: Any, rows: Sequence[int] | None = None) -> F32:
+        """float32[T, D] hidden states after the final norm; writes the tokens' keys and values to the cache.
+
+        rows: the tokens of the step whose states are wanted, ascending, [len(rows), D]; all by default.
+        """
 
     def logits(self, hidden: F32) -> F32:
         """float32[n, V] of float32[n, D]."""
+
+    def candidates(self, hidden: F32, k: int, below: int) -> tuple[I32, F32]:
+        """Ids and values, int32[n, k] and float32[n, k], of the k largest of each row of `logits`, bit for bit.
+
+        Only ids < below take part, k ≤ below; largest first, of equal ones the lowest id first. The values of a row
+        are NaN if any logit that takes part is NaN or infinite.
+        """
+
+    def cost(self, depth: int) -> Cost:
+        """Of the token after `depth` others."""
 
 
 class Detokenizer(Protocol):

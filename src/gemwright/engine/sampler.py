@@ -15,6 +15,9 @@ Steps 5 to 7 each keep a beginning of the same sorted order, so only that beginn
 is a hash of (seed, index in the answer): it knows no batch, no thread and no other request.
 
 The log-probability reported is the model's own: of the row as it came, before step 1.
+
+Greedy answers and those with a small top_k look at a few of the largest logits only, so the network need not make the
+others (`Candidates`). The draw is the same one.
 """
 
 from __future__ import annotations
@@ -22,17 +25,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from gemwright import ops
-from gemwright.errors import NotFinite
+from gemwright.errors import NotFinite, UsageError
 from gemwright.messages import Sampling
 from gemwright.step import F32, I32
 
 F64 = npt.NDArray[np.float64]
 
+MOST_CANDIDATES = 64
+"""A top_k above it takes the whole row."""
 _HEAD = 256  # tokens looked at first when nothing but probability limits the choice
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 2**64 - 1
@@ -46,6 +52,30 @@ class Choice:
     logprob: float | None
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """The largest logits of a row, largest first and of equal ones the lowest id first: int32[k], float32[k].
+
+    The values are NaN if the row held a NaN or an infinity.
+    """
+
+    ids: I32
+    values: F32
+
+
+Scores: TypeAlias = "F32 | Candidates"
+"""A whole row of logits, float32[V], or only its largest."""
+
+
+def candidates_needed(sampling: Sampling) -> int:
+    """How many of the largest logits decide the draw; 0 if only the whole row does."""
+    if Penalties.needed(sampling):
+        return 0
+    if sampling.temperature == 0:
+        return 1
+    return sampling.top_k if sampling.top_k <= MOST_CANDIDATES else 0
+
+
 def choose(
     row: F32,
     sampling: Sampling,
@@ -53,18 +83,37 @@ def choose(
     *,
     drawable: int | None = None,
     penalties: Penalties | None = None,
+    allowed: npt.NDArray[np.bool_] | None = None,
     want_logprob: bool = False,
 ) -> Choice:
     """The next token by `sampling`. row: float32[V], not changed. uniform: in [0, 1), see `uniform_at`.
 
     drawable: only tokens below it may come out, because networks may have more rows than tokens, as padding.
     penalties: the request's own, or None when `Penalties.needed` is false for its sampling.
-    Raises NotFinite if the row holds a NaN or an infinity.
+    allowed: bool[V], True for tokens that may come out; the others are left out before step 4.
+    Raises NotFinite if the row holds a NaN or an infinity, UsageError if no token may come out.
     """
     adjusted = row[:drawable] if penalties is None else penalties.apply(row)[:drawable]
     _check_finite(adjusted)
-    token = ops.argmax(adjusted) if sampling.temperature == 0 else _draw(adjusted, sampling, uniform)
+    if allowed is None:
+        token = _take(adjusted, sampling, uniform)
+    else:
+        ids = _ids(allowed[:drawable])
+        token = int(ids[_take(adjusted[ids], sampling, uniform)])
     return Choice(token, float(row[token]) - ops.log_sum_exp(row) if want_logprob else None)
+
+
+def choose_among(candidates: Candidates, sampling: Sampling, uniform: float) -> Choice:
+    """What `choose` gives for the row that at least `candidates_needed(sampling)` candidates are of. Raises NotFinite.
+
+    candidates: fewer only if there are no more tokens.
+    """
+    ids, values = candidates.ids, candidates.values
+    if not np.isfinite(values).all():
+        raise _not_finite("nan among the logits")
+    if sampling.temperature == 0:
+        return Choice(int(ids[0]), None)
+    return Choice(_draw_among(ids[: sampling.top_k], values[: sampling.top_k], sampling, uniform), None)
 
 
 def uniform_at(seed: int, index: int) -> float:
@@ -118,23 +167,42 @@ class Penalties:
         return row
 
 
+def _ids(allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    ids = np.flatnonzero(allowed)
+    if not len(ids):
+        raise UsageError("The mask of the answer allows no token.")
+    return ids
+
+
+def _take(row: F32, s: Sampling, uniform: float) -> int:
+    return ops.argmax(row) if s.temperature == 0 else _draw(row, s, uniform)
+
+
 def _draw(row: F32, s: Sampling, uniform: float) -> int:
     """Steps 4 to 8. Looks at a beginning of the sorted row that grows until it surely holds the answer."""
     everything = len(row)
-    count = min(s.top_k or _HEAD, everything)
-    all_mass = 0.0 if s.top_k else float(_weights(row, row.max(), s.temperature).sum())
-    while True:
+    if s.top_k:
+        return _draw_among(*_largest(row, min(s.top_k, everything)), s, uniform)
+    count, mass = min(_HEAD, everything), float(_weights(row, row.max(), s.temperature).sum())
+    while count < everything:
         ids, values = _largest(row, count)
         weights = _weights(values, values[0], s.temperature)
         cumulative = np.cumsum(weights)
-        complete = bool(s.top_k) or count == everything
-        mass = float(cumulative[-1]) if complete else all_mass
         kept = _kept(weights, cumulative, mass, s)
-        if kept < count or complete:
+        if kept < count:
             return _pick(ids, cumulative[:kept], uniform * float(cumulative[kept - 1]))
         if s.top_p == 1 and s.min_p == 0 and uniform * mass < cumulative[-1]:
             return _pick(ids, cumulative, uniform * mass)
         count = min(16 * count, everything)
+    return _draw_among(*_largest(row, everything), s, uniform)
+
+
+def _draw_among(ids: I32, values: F32, s: Sampling, uniform: float) -> int:
+    """Steps 4 to 8 when step 5 leaves exactly these."""
+    weights = _weights(values, values[0], s.temperature)
+    cumulative = np.cumsum(weights)
+    kept = _kept(weights, cumulative, float(cumulative[-1]), s)
+    return _pick(ids, cumulative[:kept], uniform * float(cumulative[kept - 1]))
 
 
 def _kept(weights: F64, cumulative: F64, mass: float, s: Sampling) -> int:
@@ -173,8 +241,12 @@ def _check_finite(row: F32) -> None:
         if math.isfinite(float(row.sum())) or bool(np.isfinite(row).all()):
             return
     bad = int(np.flatnonzero(~np.isfinite(row))[0])
-    raise NotFinite(
-        f"The model gave {row[bad]} as the logit of token {bad}: no token can be chosen.",
+    raise _not_finite(f"{row[bad]} as the logit of token {bad}")
+
+
+def _not_finite(what: str) -> NotFinite:
+    return NotFinite(
+        f"The model gave {what}: no token can be chosen.",
         hint="The model file is probably damaged; check it with `gemwright inspect`.",
     )
 

@@ -63,6 +63,9 @@ class Stream:
             decode_s=last.decode_s,
             logprobs=logprobs if self._request.want_logprobs else None,
             seed=self._request.seed,
+            cached_tokens=last.cached_tokens,
+            drafted_tokens=last.drafted_tokens,
+            accepted_tokens=last.accepted_tokens,
         )
 
     def close(self) -> None:

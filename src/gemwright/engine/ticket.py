@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gemwright.engine.request import Detokenizer, Event, Finished, Request, Token
-from gemwright.engine.sampler import Choice, Penalties, choose, uniform_at
+from gemwright.engine.request import Detokenizer, Drafter, Event, Finished, Request, Token
+from gemwright.engine.sampler import (
+    Candidates,
+    Choice,
+    Penalties,
+    Scores,
+    candidates_needed,
+    choose,
+    choose_among,
+    uniform_at,
+)
 from gemwright.errors import GemwrightError
 from gemwright.messages import FinishReason
-from gemwright.step import F32
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one step gave one request. token: the one to compute next; None if the request is over."""
+    """What one draw gave one request.
+
+    token: the one to compute next; None if the request is over. drafted, accepted: guesses so far, in all.
+    """
 
     token: int | None
     events: tuple[Event, ...]
     at_s: float
+    drafted: int = 0
+    accepted: int = 0
     error: GemwrightError | None = None
 
 
@@ -26,6 +39,7 @@ class Answer:
     """What the tokens so far amount to: text and penalties. Rebuilt from the tokens if a step was interrupted."""
 
     def __init__(self, request: Request, detokenizer: Detokenizer, tokens: Sequence[int]) -> None:
+        self.tokens: list[int] = []
         self.detokenizer = detokenizer
         self.penalties = Penalties(request.sampling, request.prompt) if Penalties.needed(request.sampling) else None
         for token in tokens:
@@ -33,6 +47,7 @@ class Answer:
 
     def add(self, token: int) -> str:
         """The text that became certain."""
+        self.tokens.append(token)
         if self.penalties:
             self.penalties.record(token)
         return self.detokenizer.feed(token)
@@ -46,18 +61,18 @@ class Ticket:
         self.request = request
         self.outcomes: list[Outcome] = []
         self.started_s: float | None = None
+        self.cached_tokens = 0
         self._new_detokenizer = detokenizer
         self._answer: Answer | None = None
+        self._drafter: Drafter | None = None
 
-    def tokens(self, start: int, count: int) -> Sequence[int]:
-        """Ids at the positions `start` to `start + count`: of the prompt, or the one drawn last."""
+    def tokens(self, start: int, end: int) -> Sequence[int]:
+        """Ids at the positions `start` to `end` of prompt and answer so far."""
         prompt = self.request.prompt
-        if start < len(prompt):
-            return prompt[start : start + count]
-        token = self.outcomes[start - len(prompt)].token
-        assert token is not None
-        assert count == 1
-        return (token,)
+        if end <= len(prompt):
+            return prompt[start:end]
+        drawn = self.outcomes[max(start - len(prompt), 0) : end - len(prompt)]
+        return (*prompt[start:], *(outcome.token for outcome in drawn if outcome.token is not None))
 
     def take_answer(self) -> Answer:
         """The answer so far, taken out: if the step is cut short it is not put back, and the next one rebuilds it."""
@@ -68,24 +83,62 @@ class Ticket:
             answer = Answer(self.request, detokenizer, tokens)
         return answer
 
-    def draw(self, row: F32, answer: Answer, drawable: int, clock: Callable[[], float]) -> Outcome:
-        """The next outcome, from the logits of the last token: float32[V], of which the first `drawable` may be drawn.
+    def propose(self, drawable: int) -> tuple[int, ...]:
+        """Guesses of what follows the token drawn last, as far as room, ids and mask allow. For running answers only.
 
-        Changes nothing but `answer`.
+        Ends before the last token of the longest answer: nothing is drawn after that one.
         """
-        request, index = self.request, len(self.outcomes)
-        try:
-            choice = choose(
-                row,
-                request.sampling,
-                uniform_at(request.seed, index),
-                drawable=drawable,
-                penalties=answer.penalties,
-                want_logprob=request.want_logprobs,
+        request, limit = self.request, self.request.max_tokens - len(self.outcomes) - 1
+        if request.speculation is None or limit < 1:
+            return ()
+        if self._drafter is None:
+            self._drafter = request.speculation.drafter(len(request.prompt) + request.max_tokens)
+        answer = [outcome.token for outcome in self.outcomes if outcome.token is not None]
+        guesses: list[int] = []
+        for guess in self._drafter.propose([*request.prompt, *answer], limit):
+            if not 0 <= guess < drawable or not (request.mask is None or request.mask.allowed(answer)[guess]):
+                break
+            guesses.append(guess)
+            answer.append(guess)
+        return tuple(guesses)
+
+    @property
+    def candidates(self) -> int:
+        """How many candidates a draw needs; 0 for the whole row."""
+        whole = self.request.want_logprobs or self.request.mask is not None
+        return 0 if whole else candidates_needed(self.request.sampling)
+
+    def draw(
+        self,
+        scores: Sequence[Scores],
+        draft: Sequence[int],
+        answer: Answer,
+        drawable: int,
+        clock: Callable[[], float],
+    ) -> list[Outcome]:
+        """The next outcomes: one, and one more for each guess of `draft` that turns out to be right.
+
+        scores: what the last token scores, then what each guess does. Of a whole row the first `drawable` ids may be
+        drawn. Each draw is the one that token by token would be. Changes nothing but `answer`.
+        """
+        last = self.outcomes[-1] if self.outcomes else None
+        outcomes: list[Outcome] = []
+        for each, guess in zip(scores, (*draft, None), strict=True):
+            so_far = Outcome(
+                None,
+                (),
+                clock(),
+                drafted=len(draft) + (last.drafted if last else 0),
+                accepted=len(outcomes) + (last.accepted if last else 0),
             )
-        except GemwrightError as error:
-            return Outcome(None, (), clock(), error)
-        return self._read(choice, answer, clock())
+            try:
+                choice = self._choose(each, answer, drawable, len(self.outcomes) + len(outcomes))
+                outcomes.append(self._read(choice, answer, so_far, len(self.outcomes) + len(outcomes)))
+            except GemwrightError as error:
+                outcomes.append(replace(so_far, error=error))
+            if outcomes[-1].token is None or outcomes[-1].token != guess:
+                break
+        return outcomes
 
     def deliver(self, index: int, outcome: Outcome, answer: Answer) -> None:
         """Outcome number `index` is final. Delivering it twice changes nothing."""
@@ -95,25 +148,48 @@ class Ticket:
 
     def cancelled(self, outcomes: int) -> Finished:
         """The end of an answer of which so many outcomes were seen before its stream was closed."""
-        now_s = self.outcomes[0].at_s if self.outcomes else 0.0
-        last_s = self.outcomes[outcomes - 1].at_s if outcomes else now_s
-        return self._finished("cancelled", "", outcomes, now_s, last_s)
+        if outcomes:
+            return self._finished("cancelled", "", outcomes, self.outcomes[outcomes - 1])
+        return self._finished("cancelled", "", 0, Outcome(None, (), self.outcomes[0].at_s if self.outcomes else 0.0))
 
-    def _read(self, choice: Choice, answer: Answer, now_s: float) -> Outcome:
-        index = len(self.outcomes)
+    def _choose(self, scores: Scores, answer: Answer, drawable: int, index: int) -> Choice:
+        request, uniform = self.request, uniform_at(self.request.seed, index)
+        if isinstance(scores, Candidates):
+            return choose_among(scores, request.sampling, uniform)
+        return choose(
+            scores,
+            request.sampling,
+            uniform,
+            drawable=drawable,
+            penalties=answer.penalties,
+            allowed=None if request.mask is None else request.mask.allowed(answer.tokens),
+            want_logprob=request.want_logprobs,
+        )
+
+    def _read(self, choice: Choice, answer: Answer, so_far: Outcome, index: int) -> Outcome:
+        """`so_far` with the choice as number `index` of the answer."""
         if choice.token in self.request.stop_ids:
-            last_s = self.outcomes[-1].at_s if self.outcomes else now_s
-            return Outcome(None, (self._finished("stop", answer.detokenizer.finish(), index, now_s, last_s),), now_s)
+            return replace(so_far, events=(self._finished("stop", answer.detokenizer.finish(), index, so_far),))
         token = Token(choice.token, answer.add(choice.token), choice.logprob)
         if answer.detokenizer.stopped:
-            return Outcome(None, (token, self._finished("stop", "", index + 1, now_s, now_s)), now_s)
+            return replace(so_far, events=(token, self._finished("stop", "", index + 1, so_far)))
         if index + 1 == self.request.max_tokens:
             rest = answer.detokenizer.finish()
-            return Outcome(None, (token, self._finished("length", rest, index + 1, now_s, now_s)), now_s)
-        return Outcome(choice.token, (token,), now_s)
+            return replace(so_far, events=(token, self._finished("length", rest, index + 1, so_far)))
+        return replace(so_far, token=choice.token, events=(token,))
 
-    def _finished(self, reason: FinishReason, text: str, answer_tokens: int, now_s: float, last_s: float) -> Finished:
-        first_s = self.outcomes[0].at_s if self.outcomes else now_s
-        started_s = first_s if self.started_s is None else self.started_s
-        prompt_tokens = len(self.request.prompt)
-        return Finished(reason, text, prompt_tokens, answer_tokens, first_s - started_s, last_s - first_s)
+    def _finished(self, reason: FinishReason, text: str, answer_tokens: int, last: Outcome) -> Finished:
+        first_s = self.outcomes[0].at_s if self.outcomes else last.at_s
+        before = 0 < answer_tokens <= len(self.outcomes)  # its last token came in an earlier step than `last`
+        last_s = self.outcomes[answer_tokens - 1].at_s if before else last.at_s
+        return Finished(
+            reason,
+            text,
+            prompt_tokens=len(self.request.prompt),
+            answer_tokens=answer_tokens,
+            prefill_s=first_s - (first_s if self.started_s is None else self.started_s),
+            decode_s=last_s - first_s,
+            cached_tokens=self.cached_tokens,
+            drafted_tokens=last.drafted,
+            accepted_tokens=last.accepted,
+        )

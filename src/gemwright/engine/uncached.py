@@ -40,7 +40,7 @@ class UncachedEngine:
                 ticket.started_s = time.perf_counter()
             tokens = [*ticket.request.prompt, *(one.token for one in ticket.outcomes if one.token is not None)]
             row, answer = last_logits(self._network, tokens), ticket.take_answer()
-            outcome = ticket.draw(row, answer, self._vocabulary, time.perf_counter)
+            (outcome,) = ticket.draw([row], (), answer, self._vocabulary, time.perf_counter)
             ticket.deliver(len(ticket.outcomes), outcome, answer)
         return ticket.outcomes[index]
 

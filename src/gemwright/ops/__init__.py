@@ -8,25 +8,60 @@ tokens are grouped into calls, how many threads run and which CPU target is used
 
 from __future__ import annotations
 
-from gemwright.ops.matrix import Matrix, embed, linear
-from gemwright.ops.paged import PAGE_TOKENS, PagedLayer, attend, cache_write
-from gemwright.ops.rows import add, argmax, geglu_mul, log_sum_exp, rms_norm, rope, rope_table, scan_strings, top_k
+from gemwright.ops.matrix import (
+    LAYOUT_VERSION,
+    Q8_0_SPLIT,
+    Matrix,
+    checksum,
+    embed,
+    largest,
+    linear,
+    linear_geglu,
+    packed_bytes,
+)
+from gemwright.ops.paged import PAGE_TOKENS, KVFormat, PagedLayer, attend, cache_write, page_bytes
+from gemwright.ops.probe import multiplications_per_second, read_bytes_per_second
+from gemwright.ops.rows import (
+    add,
+    add_norm,
+    argmax,
+    geglu_mul,
+    log_sum_exp,
+    norm_rope,
+    rms_norm,
+    rope,
+    rope_table,
+    scan_strings,
+    top_k,
+)
 from gemwright.ops.runtime import active_target, configure, set_threads, targets, threads, use_target
 
 __all__ = [
+    "LAYOUT_VERSION",
     "PAGE_TOKENS",
+    "Q8_0_SPLIT",
+    "KVFormat",
     "Matrix",
     "PagedLayer",
     "active_target",
     "add",
+    "add_norm",
     "argmax",
     "attend",
     "cache_write",
+    "checksum",
     "configure",
     "embed",
     "geglu_mul",
+    "largest",
     "linear",
+    "linear_geglu",
     "log_sum_exp",
+    "multiplications_per_second",
+    "norm_rope",
+    "packed_bytes",
+    "page_bytes",
+    "read_bytes_per_second",
     "rms_norm",
     "rope",
     "rope_table",

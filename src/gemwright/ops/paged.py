@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
 
 from gemwright import _native
 from gemwright.step import F32, I32, Step
@@ -11,25 +15,38 @@ PAGE_TOKENS = 32
 """Tokens of one page; fixed in native/core/kernels.h."""
 
 
+class KVFormat(IntEnum):
+    """How keys and values are kept; numbers as in native/core/kernels.h. I8 has a scale per token and head."""
+
+    F32 = 0
+    F16 = 1
+    I8 = 2
+
+
+def page_bytes(format: KVFormat, head_dim: int) -> tuple[int, int]:
+    """Bytes of a page of keys and of a page of values of one head."""
+    return _native.page_bytes(int(format), head_dim)
+
+
 @dataclass(frozen=True)
 class PagedLayer:
     """The cache of one layer.
 
-    k: float32[pages, K, 2, H, 16], two halves of 16 tokens, dimension by dimension: the kernels' lanes are tokens.
-    v: float32[pages, K, ceil(H/16), 32, 16], slices of 16 dimensions, token by token, the last slice padded.
+    k, v: uint8[pages, K, bytes of a page] (`page_bytes`); how a page lies in memory is drawn in native/core/kernels.h.
     table: int32[slots, ring]; the page of logical page p of a slot is table[slot, p % ring].
     window: keys a query sees, itself included; 0 means all.
     """
 
-    k: F32
-    v: F32
+    k: npt.NDArray[np.uint8]
+    v: npt.NDArray[np.uint8]
     table: I32
     window: int
+    format: KVFormat
 
 
 def cache_write(layer: PagedLayer, step: Step, k: F32, v: F32) -> None:
-    """Stores keys and values [T, K, H] of the step's tokens at their positions."""
-    _native.cache_write(k, v, layer.k, layer.v, layer.table, step.slots, step.positions)
+    """Stores keys and values [T, K, H] of the step's tokens at their positions, rounded to the layer's format."""
+    _native.cache_write(k, v, layer.k, layer.v, int(layer.format), layer.table, step.slots, step.positions)
 
 
 def attend(q: F32, layer: PagedLayer, step: Step, scale: float, softcap: float = 0.0) -> F32:
@@ -37,4 +54,6 @@ def attend(q: F32, layer: PagedLayer, step: Step, scale: float, softcap: float =
 
     The step's own keys must have been written before. softcap c > 0 replaces scores s by c · tanh(s / c).
     """
-    return _native.attend(q, layer.k, layer.v, layer.table, step.slots, step.positions, scale, layer.window, softcap)
+    return _native.attend(
+        q, layer.k, layer.v, int(layer.format), layer.table, step.slots, step.positions, scale, layer.window, softcap
+    )

@@ -15,7 +15,7 @@ F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 
 GROUP = 32  # columns that share one scale when activations are quantised
-OUTLIERS = 4  # channels of a token that stay in float on the int8 path
+WIDE_LIMIT = 32_639  # largest int16 code: 127 · 256 + 127, which two planes of bytes can hold
 
 
 def embed(table: F32, tokens: I32, scale: float) -> F32:
@@ -144,15 +144,23 @@ class QuantisedActivations:
         return x
 
 
-def quantise_activations(x: F32, *, limit: int = 127, outliers: int = OUTLIERS) -> QuantisedActivations:
+def outliers_of(columns: int) -> int:
+    """How many channels of a token stay in float on the int8 path, of a matrix with so many columns."""
+    return 4 if columns < 256 else 8 if columns < 1024 else 16 if columns < 2048 else 32
+
+
+def quantise_activations(x: F32, *, limit: int = 127, outliers: int | None = None) -> QuantisedActivations:
     """`x` [T, K], K a multiple of 32, in integers of magnitude ≤ `limit`, one scale per token and 32 columns.
 
-    limit 127 with 4 outliers is the int8 path (`linear_int8`); limit 32767 without is the int16 one (`linear_int16`).
+    limit 127 with `outliers_of` outliers (the default) is the int8 path (`linear_int8`); limit WIDE_LIMIT without any
+    is the int16 one (`linear_int16`).
     The `outliers` columns of largest |x| of a token (the lowest column among equals) are kept in float and
     replaced by 0. Then, per group: amax = max |x|, code = x · (limit / amax) rounded half to even,
     scale = amax / limit. A group whose amax is 0, or so small that limit / amax overflows, has codes of 0.
     """
     x = np.asarray(x, np.float32)
+    if outliers is None:
+        outliers = outliers_of(x.shape[1])
     at = np.sort(np.argsort(-np.abs(x), axis=1, kind="stable")[:, :outliers], axis=1)
     kept = np.take_along_axis(x, at, axis=1)
     rest = x.copy()
@@ -166,7 +174,7 @@ def quantise_activations(x: F32, *, limit: int = 127, outliers: int = OUTLIERS) 
     return QuantisedActivations(codes, amax / np.float32(limit), at.astype(np.int32), kept)
 
 
-def linear_int8(x: F32, w: F32, *, outliers: int = OUTLIERS) -> F32:
+def linear_int8(x: F32, w: F32, *, outliers: int | None = None) -> F32:
     """`linear` with int8 activations: [T, in], [out, in] → [T, out], in a multiple of 32.
 
     Weights are exact, activations quantised: Σ over groups of scale · (codes · w), plus the outliers' products.
@@ -177,4 +185,4 @@ def linear_int8(x: F32, w: F32, *, outliers: int = OUTLIERS) -> F32:
 
 def linear_int16(x: F32, w: F32) -> F32:
     """`linear` with int16 activations and no outliers: shapes and meaning as `linear_int8`."""
-    return linear(quantise_activations(x, limit=32767, outliers=0).to_f32(), w)
+    return linear(quantise_activations(x, limit=WIDE_LIMIT, outliers=0).to_f32(), w)

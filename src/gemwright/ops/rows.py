@@ -27,6 +27,19 @@ def rope(x: F32, table: F32) -> F32:
     return _native.rope(x, table)
 
 
+def norm_rope(x: F32, scale: F32, eps: float, table: F32) -> F32:
+    """`rope` of `rms_norm` along the last axis, in one pass. x: [T, heads, H], scale: [H], table: `rope_table`."""
+    return _native.norm_rope(x, scale, eps, table)
+
+
+def add_norm(x: F32, y: F32, scale: F32, next_scale: F32, eps: float) -> tuple[F32, F32]:
+    """The residual stream after a block and its norm for the next one, in one pass: (s, n), both [T, D].
+
+    s = x + rms_norm(y, scale), n = rms_norm(s, next_scale). x, y: [T, D].
+    """
+    return _native.add_norm(x, y, scale, next_scale, eps)
+
+
 def geglu_mul(gate: F32, up: F32) -> F32:
     """gelu(gate) · up with the tanh form of GELU. Both [T, width]; arXiv:2002.05202, arXiv:1606.08415."""
     return _native.geglu_mul(gate, up)

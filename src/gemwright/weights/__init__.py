@@ -2,6 +2,7 @@
 
 checkpoint   open_checkpoint(path): what a file holds, whatever its format
 table        match(rows, checkpoint): exactly the tensors an architecture needs
+identity     identity(checkpoint): what tells models apart without reading their weights
 types, tensor, dequant, kquants, bits    how numbers are stored, and what they mean
 gguf, cursor, strings    one format;  safetensors, shards, jsonfile    the other
 mapped, layout, foreign, quoted    files as bytes, places within them, files of other kinds, names in messages
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from gemwright.weights.checkpoint import Checkpoint, open_checkpoint, require_architecture
 from gemwright.weights.dequant import dequantize
+from gemwright.weights.identity import identity
 from gemwright.weights.mapped import release
 from gemwright.weights.strings import StringArray
 from gemwright.weights.table import Weight, match
@@ -24,6 +26,7 @@ __all__ = [
     "TensorType",
     "Weight",
     "dequantize",
+    "identity",
     "match",
     "open_checkpoint",
     "release",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from gemwright.errors import FileError, ModelFormatError, UnsupportedModel
 from gemwright.weights.foreign import foreign_kind
 from gemwright.weights.gguf import read_gguf
+from gemwright.weights.identity import Stamp, stamp
 from gemwright.weights.jsonfile import read_json_object
 from gemwright.weights.mapped import map_file, names_in
 from gemwright.weights.quoted import quoted
@@ -30,6 +31,7 @@ class Checkpoint:
     path: the file or directory that was opened.
     architecture: "gemma3" in GGUF; in safetensors config.json's `model_type`, such as "gemma3_text".
     config: GGUF metadata (see `cursor.Cursor.value` for its types), or config.json.
+    stamps: of the files that hold its tensors.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class Checkpoint:
     architecture: str
     config: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
+    stamps: tuple[Stamp, ...]
 
     @property
     def directory(self) -> Path:
@@ -53,14 +56,15 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     if (names := names_in(path)) is not None:
         return _open_directory(path, names)
+    stamps = (stamp(path),)
     data = map_file(path)
     head = data[:4096].tobytes()
     if head[:4] == b"GGUF":
-        return _gguf(path, *read_gguf(path, data))
+        return _gguf(path, *read_gguf(path, data), stamps)
     if is_safetensors(head):
         if SHARD_PATTERN.search(path.name):
             raise ModelFormatError(f"{path} is one shard of several.", hint=f"Open its directory: {path.parent}")
-        return _safetensors(path, path.parent, read_safetensors(path, data))
+        return _safetensors(path, path.parent, read_safetensors(path, data), stamps)
     raise ModelFormatError(
         f"{path} is {foreign_kind(head) or 'neither GGUF nor safetensors'}.",
         hint="A .gguf file, a .safetensors file or a directory with config.json is needed.",
@@ -77,29 +81,32 @@ def require_architecture(checkpoint: Checkpoint, supported: Collection[str]) -> 
     return checkpoint.architecture
 
 
-def _gguf(path: Path, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
+def _gguf(path: Path, metadata: dict[str, Any], tensors: dict[str, Tensor], stamps: tuple[Stamp, ...]) -> Checkpoint:
     architecture = metadata.get("general.architecture")
     if not isinstance(architecture, str):
         raise ModelFormatError(f"{path} does not say its architecture (general.architecture).")
-    return Checkpoint(path, "gguf", architecture, MappingProxyType(metadata), MappingProxyType(tensors))
+    return Checkpoint(path, "gguf", architecture, MappingProxyType(metadata), MappingProxyType(tensors), stamps)
 
 
-def _safetensors(path: Path, directory: Path, tensors: dict[str, Tensor]) -> Checkpoint:
+def _safetensors(path: Path, directory: Path, tensors: dict[str, Tensor], stamps: tuple[Stamp, ...]) -> Checkpoint:
     config_path = directory / CONFIG_NAME
     config = read_json_object(config_path, MAX_CONFIG_BYTES)
     architecture = config.get("model_type")
     if not isinstance(architecture, str):
         raise ModelFormatError(f"{config_path} does not say the architecture (model_type).")
-    return Checkpoint(path, "safetensors", architecture, MappingProxyType(config), MappingProxyType(tensors))
+    return Checkpoint(path, "safetensors", architecture, MappingProxyType(config), MappingProxyType(tensors), stamps)
 
 
 def _open_directory(path: Path, names: Collection[str]) -> Checkpoint:
+    stamps: tuple[Stamp, ...]
     if CONFIG_NAME not in names:
         raise FileError(f"{path} has no {CONFIG_NAME}.", hint=_instead(path, names))
     if MODEL_NAME in names:
-        return _safetensors(path, path, read_safetensors(path / MODEL_NAME, map_file(path / MODEL_NAME)))
+        stamps = (stamp(path / MODEL_NAME),)
+        return _safetensors(path, path, read_safetensors(path / MODEL_NAME, map_file(path / MODEL_NAME)), stamps)
     if INDEX_NAME in names:
-        return _safetensors(path, path, read_shards(path))
+        stamps = tuple(stamp(path / name) for name in names if SHARD_PATTERN.search(name))
+        return _safetensors(path, path, read_shards(path), stamps)
     raise FileError(f"{path} has neither {MODEL_NAME} nor {INDEX_NAME}.", hint=_instead(path, names))
 
 

@@ -63,7 +63,7 @@ def read_small_file(path: Path, limit_bytes: int) -> bytes:
 
 def regular_file_size(path: Path) -> int:
     """Bytes in the file at `path`. Raises FileError if it is missing or is no regular file (a pipe would block)."""
-    status = _status(path)
+    status = file_status(path)
     if not stat.S_ISREG(status.st_mode):
         raise FileError(f"{path} is not a file.")
     return status.st_size
@@ -71,7 +71,7 @@ def regular_file_size(path: Path) -> int:
 
 def names_in(path: Path) -> list[str] | None:
     """Names of the entries of the directory `path`, sorted, or None if it is none. Raises FileError."""
-    if not stat.S_ISDIR(_status(path).st_mode):
+    if not stat.S_ISDIR(file_status(path).st_mode):
         return None
     try:
         return sorted(os.listdir(path))
@@ -79,17 +79,18 @@ def names_in(path: Path) -> list[str] | None:
         raise FileError(f"{path} cannot be read: {_reason(error)}.") from error
 
 
-def _address(array: npt.NDArray[np.uint8]) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
-def _status(path: Path) -> os.stat_result:
+def file_status(path: Path) -> os.stat_result:
+    """What the system knows of the file or directory at `path`. Raises FileError."""
     try:
         return path.stat()
     except FileNotFoundError as error:
         raise FileError(f"{path} does not exist.", hint="Check the spelling of the path.") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL or an unencodable character in the path
         raise FileError(f"{quoted(str(path))} cannot be opened: {_reason(error)}.") from error
+
+
+def _address(array: npt.NDArray[np.uint8]) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def _reason(error: OSError | ValueError) -> str:

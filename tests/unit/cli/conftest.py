@@ -17,10 +17,13 @@ from gemwright.messages import Completion, Message, Sampling
 class FakeStream:
     """The pieces of one answer; an exception among them is raised in its turn."""
 
-    def __init__(self, pieces: Sequence[str | BaseException], seed: int | None) -> None:
+    def __init__(
+        self, pieces: Sequence[str | BaseException], seed: int | None, counts: tuple[int, int, int] = (0, 0, 0)
+    ) -> None:
         self._pieces: Iterator[str | BaseException] = iter(pieces)
         self._text = ""
         self._seed = seed
+        self._counts = counts
         self.closed = False
 
     def __iter__(self) -> FakeStream:
@@ -42,7 +45,19 @@ class FakeStream:
     @property
     def completion(self) -> Completion:
         tokens = tuple(range(len(self._text)))
-        return Completion(self._text, tokens, "stop", prompt_tokens=10, prefill_s=0.5, decode_s=2.0, seed=self._seed)
+        cached, drafted, accepted = self._counts
+        return Completion(
+            self._text,
+            tokens,
+            "stop",
+            prompt_tokens=10,
+            prefill_s=0.5,
+            decode_s=2.0,
+            seed=self._seed,
+            cached_tokens=cached,
+            drafted_tokens=drafted,
+            accepted_tokens=accepted,
+        )
 
 
 @dataclass
@@ -52,6 +67,7 @@ class FakeModel:
     answers: list[Sequence[str | BaseException]] = field(default_factory=lambda: [("Hel", "lo.")])
     is_chat_tuned: bool = False
     chat_format: str = "transcript/1"
+    counts: tuple[int, int, int] = (0, 0, 0)
     asked: list[dict[str, Any]] = field(default_factory=list)
     streams: list[FakeStream] = field(default_factory=list)
     loaded_with: dict[str, Any] = field(default_factory=dict)
@@ -60,21 +76,24 @@ class FakeModel:
         self.loaded_with = {"name": name, **options}
         return self
 
-    def stream(self, prompt: str, *, max_tokens: int, sampling: Sampling) -> FakeStream:
-        return self._answer(prompt=prompt, max_tokens=max_tokens, sampling=sampling)
+    def stream(self, prompt: str, *, max_tokens: int, sampling: Sampling, **options: Any) -> FakeStream:
+        return self._answer(options, prompt=prompt, max_tokens=max_tokens, sampling=sampling)
 
-    def stream_chat(self, messages: Sequence[Message], *, max_tokens: int, sampling: Sampling) -> FakeStream:
-        return self._answer(messages=list(messages), max_tokens=max_tokens, sampling=sampling)
+    def stream_chat(
+        self, messages: Sequence[Message], *, max_tokens: int, sampling: Sampling, **options: Any
+    ) -> FakeStream:
+        return self._answer(options, messages=list(messages), max_tokens=max_tokens, sampling=sampling)
 
     def describe(self) -> dict[str, object]:
         return {"name": "fake"}
 
-    def _answer(self, **asked: Any) -> FakeStream:
+    def _answer(self, options: dict[str, Any], **asked: Any) -> FakeStream:
+        asked |= {name: value for name, value in options.items() if value is not None}
         pieces = self.answers[len(self.asked) % len(self.answers)]
         self.asked.append(asked)
         if len(pieces) == 1 and isinstance(pieces[0], Exception):
             raise pieces[0]  # refused before it began
-        self.streams.append(FakeStream(pieces, asked["sampling"].seed))
+        self.streams.append(FakeStream(pieces, asked["sampling"].seed, self.counts))
         return self.streams[-1]
 
 

@@ -24,9 +24,9 @@ def toy(model):
 
 def test_a_network_that_refuses_misuse_is_measured() -> None:
     network = ToyNetwork(ToyConfig(vocabulary=64, context_tokens=2000))
-    rates = measure(network, Workload(prompt=600, generate=3, depth=700, batch=2, repeat=2))
+    rates = measure(network, Workload(prompt=600, generate=3, depth=700, batch=2, repeat=2), [1, 2, 3])
     assert {name: len(values) for name, values in rates.items()} == {"prefill": 2, "decode": 2}
-    assert network.rows_of_logits > 0
+    assert network.rows_of_candidates > 0
 
 
 def test_json_has_the_median_beside_its_spread_and_the_workload(run, toy) -> None:
@@ -38,6 +38,11 @@ def test_json_has_the_median_beside_its_spread_and_the_workload(run, toy) -> Non
     assert {name: found[name] for name in ("prompt", "generate", "depth", "batch", "repeat")} == {
         "prompt": 40, "generate": 4, "depth": 8, "batch": 2, "repeat": 3,
     }  # fmt: skip
+
+
+def test_json_says_what_a_token_at_that_depth_costs(run, toy) -> None:
+    found = json.loads(run("bench", "-p", "0", "-n", "1", "--depth", "8", "-r", "1", "--json").out)
+    assert found["per_token"] == vars(toy.network.cost(8))
 
 
 def test_people_see_a_line_for_each_test(run, toy) -> None:

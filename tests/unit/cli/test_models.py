@@ -47,3 +47,23 @@ def test_the_table_is_for_people(run) -> None:
     assert ran.status == 0
     assert "gemma-3-270m" in ran.out
     assert "IQ4_NL" in ran.out
+
+
+def test_packed_models_are_listed_and_cleared(run, cache: Path) -> None:
+    assert "Packed" not in run("models").out
+    (cache / "packed").mkdir()
+    (cache / "packed" / "toy.gguf-1234-5678.packed").write_bytes(bytes(2_000_000))
+    ran = run("models")
+    assert str(cache / "packed") in ran.out
+    assert "toy.gguf-1234-5678.packed  2 MB" in ran.out
+    (listed,) = json.loads(run("models", "--json").out)["packed"]
+    assert listed == {"file": str(cache / "packed" / "toy.gguf-1234-5678.packed"), "bytes": 2_000_000}
+    assert json.loads(run("models", "--clear-packed", "--json").out)["packed"] == []
+    assert [path.name for path in (cache / "packed").iterdir()] == ["lock"]
+
+
+def test_packed_models_that_cannot_be_deleted_are_an_error_of_ours(run, cache: Path) -> None:
+    (cache / "packed" / "toy.packed").mkdir(parents=True)
+    ran = run("models", "--clear-packed")
+    assert ran.status == 3
+    assert ran.err.startswith(f"gemwright: {cache / 'packed'} could not be cleared: ")

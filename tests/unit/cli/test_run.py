@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from gemwright.cli.run import prompt_text
+from gemwright.engine.lookup import Lookup
 from gemwright.errors import ContextOverflow, UsageError
 from gemwright.messages import Message, Sampling
 
@@ -47,6 +48,34 @@ def test_every_sampling_option_reaches_the_model(run, model) -> None:
     [asked] = model.asked
     assert asked["max_tokens"] == 7
     assert asked["sampling"] == Sampling(temperature=0.5, top_k=3, top_p=0.8, min_p=0.1, seed=9, stop=("A", "B"))
+
+
+@pytest.mark.parametrize(("is_tuned", "kind"), [(False, "prompt"), (True, "messages")])
+def test_a_lookup_reaches_the_model_and_its_guesses_are_told(run, model, is_tuned, kind) -> None:
+    model.is_chat_tuned = is_tuned
+    ran = run("run", "x", "--lookup", "9")
+    [asked] = model.asked
+    assert kind in asked
+    assert asked["speculation"] == Lookup(tokens=9)
+    assert "guesses" not in ran.err
+    model.counts = (0, 50, 32)
+    assert "32 of 50 guesses right" in run("run", "x", "--lookup", "9").err
+    found = json.loads(run("run", "x", "--lookup", "9", "--json").out)
+    assert (found["drafted_tokens"], found["accepted_tokens"]) == (50, 32)
+
+
+def test_known_prompt_tokens_are_told_and_do_not_count_as_computed(run, model) -> None:
+    model.counts = (8, 0, 0)
+    assert "10 prompt tokens (8 known) at 4.0/s" in run("run", "x").err
+    found = json.loads(run("run", "x", "--json").out)
+    assert (found["cached_tokens"], found["prefill_tokens_per_s"]) == (8, 4.0)
+
+
+def test_a_lookup_that_cannot_be_is_refused_before_anything_is_loaded(run, model) -> None:
+    ran = run("run", "x", "--lookup", "65")
+    assert ran.status == 2
+    assert "lookup is 65" in ran.err
+    assert not model.loaded_with
 
 
 def test_zero_is_a_value_and_not_the_absence_of_one(run, model) -> None:

@@ -43,21 +43,21 @@ class _Network:
         self.cache = _Cache(max_sequences, capacity_tokens)
         return self.cache
 
-    def forward(self, step, cache):
+    def forward(self, step, cache, rows=None):
         assert all(array.dtype == np.int32 for array in (step.tokens, step.positions, step.slots))
         self.steps.append(tuple(tuple(array.tolist()) for array in (step.tokens, step.positions, step.slots)))
         self.now += len(step)
-        return np.zeros((len(step), 4), np.float32)
+        return np.zeros((len(step if rows is None else rows), 4), np.float32)
 
-    def logits(self, hidden):
+    def candidates(self, hidden, k, below):
         self.logit_rows += len(hidden)
-        return hidden
+        return np.zeros((len(hidden), k), np.int32), np.zeros((len(hidden), k), np.float32)
 
 
 def _measure(**counts: int):
     network = _Network()
     work = throughput.Workload(**{"prompt": 0, "generate": 0, "depth": 0, "batch": 1, "repeat": 1, **counts})
-    return network, throughput.measure(network, work, clock=lambda: network.now)
+    return network, throughput.measure(network, work, [2, 7, 9], clock=lambda: network.now)
 
 
 def test_a_prompt_is_processed_in_full_steps_with_logits_of_its_last_token() -> None:

@@ -18,6 +18,9 @@ def engine(
     step_tokens: int = 16,
     max_sequences: int = 4,
     network: ToyNetwork | None = None,
+    prefix_cache: bool = True,
+    prompt_tokens: int | None = None,
+    max_guessing: int = 99,
 ) -> tuple[Engine, ToyNetwork, ToyCache]:
     network = network or ToyNetwork(ToyConfig(context_tokens=context))
     cache = network.new_cache(capacity_tokens=capacity, max_step_tokens=step_tokens, max_sequences=max_sequences)
@@ -28,6 +31,9 @@ def engine(
         vocabulary=network.config.vocabulary,
         step_tokens=step_tokens,
         max_sequences=max_sequences,
+        prompt_tokens=prompt_tokens,
+        max_guessing=max_guessing,
+        prefix_cache=prefix_cache,
     )
     return driven, network, cache
 

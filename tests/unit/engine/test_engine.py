@@ -6,6 +6,7 @@ import gc
 import math
 import random
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from gemwright.errors import ContextOverflow, NotFinite, UsageError
 from gemwright.messages import Sampling
 from gemwright.step import F32, Step
 from support.toy_network import ToyCache, ToyNetwork, toy_logits
-from unit.engine.driving import ending, engine, request, slow_answer, text, tokens
+from unit.engine.driving import WILD, ending, engine, request, slow_answer, text, tokens
 
 
 @pytest.mark.parametrize("step_tokens", [1, 3, 16, 400])
@@ -62,6 +63,33 @@ def test_logits_are_computed_only_where_a_token_is_drawn() -> None:
     driven, network, _ = engine(step_tokens=8)
     list(driven.submit(request(list(range(50)), max_tokens=5)))
     assert network.rows_of_logits == 5
+
+
+def test_a_mixed_step_computes_each_row_the_cheapest_way_and_draws_what_whole_rows_would() -> None:
+    driven, network, _ = engine(step_tokens=64, max_sequences=4)
+    kinds = [Sampling.greedy(), Sampling(top_k=5), Sampling(), WILD]
+    requests = [request([i, 9], max_tokens=6, seed=i, sampling=kind) for i, kind in enumerate(kinds)]
+    streams = [driven.submit(one) for one in requests]
+    assert [tokens(list(stream)) for stream in streams] == [slow_answer(ToyNetwork(), one) for one in requests]
+    assert (network.rows_of_candidates, network.rows_of_logits) == (18, 6)
+
+
+def test_log_probabilities_take_whole_rows() -> None:
+    driven, network, _ = engine()
+    list(driven.submit(request([1], max_tokens=3, sampling=Sampling.greedy(), want_logprobs=True)))
+    assert (network.rows_of_candidates, network.rows_of_logits) == (0, 3)
+
+
+def test_a_long_prompt_never_keeps_a_running_answer_from_its_next_token() -> None:
+    driven, network, _ = engine(step_tokens=64, capacity=1024, prompt_tokens=8)
+    answer = driven.submit(request([1], max_tokens=20))
+    next(answer)
+    long = driven.submit(request(list(range(60)) * 4, max_tokens=2))
+    for _ in range(19):
+        next(answer)
+        assert len(network.steps[-1]) == 1 + 8
+    assert tokens(list(long)) == slow_answer(ToyNetwork(), request(list(range(60)) * 4, max_tokens=2))
+    assert len(network.steps[20]) == 64, "alone it has the whole step"
 
 
 def test_requests_without_room_wait_and_are_served_in_order() -> None:
@@ -177,16 +205,17 @@ class _Broken(ToyNetwork):
 
     _bad: F32 = np.empty(0, np.float32)
 
-    def forward(self, step: Step, cache: ToyCache) -> F32:
+    def forward(self, step: Step, cache: ToyCache, rows: Sequence[int] | None = None) -> F32:
         hidden = super().forward(step, cache)
         if 13 in step.tokens:
             self._bad = hidden[list(step.tokens).index(13)]
-        return hidden
+        return hidden[slice(None) if rows is None else list(rows)]
 
 
-def test_logits_that_are_no_numbers_fail_their_own_request_only() -> None:
+@pytest.mark.parametrize("sampling", [WILD, Sampling(), Sampling.greedy()])
+def test_logits_that_are_no_numbers_fail_their_own_request_only(sampling: Sampling) -> None:
     driven, _, cache = engine(network=_Broken())
-    good, bad = driven.submit(request([1], max_tokens=6)), driven.submit(request([13]))
+    good, bad = driven.submit(request([1], max_tokens=6)), driven.submit(request([13], sampling=sampling))
     assert len(tokens(list(good))) == 6
     with pytest.raises(NotFinite, match="nan"):
         next(bad)
@@ -227,10 +256,10 @@ def test_another_thread_can_close_a_stream_during_a_step_without_waiting() -> No
     inside, go_on = threading.Event(), threading.Event()
 
     class Slow(ToyNetwork):
-        def forward(self, step: Step, cache: ToyCache) -> F32:
+        def forward(self, step: Step, cache: ToyCache, rows: Sequence[int] | None = None) -> F32:
             inside.set()
             assert go_on.wait(10)
-            return super().forward(step, cache)
+            return super().forward(step, cache, rows)
 
     driven, _, cache = engine(network=Slow())
     mine, other = driven.submit(request([1])), driven.submit(request([2]))

@@ -10,8 +10,10 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gemwright.engine.sampler import Penalties, choose, uniform_at
+from gemwright.engine.sampler import Candidates, Penalties, candidates_needed, choose, choose_among, uniform_at
 from gemwright.errors import NotFinite
 from gemwright.messages import Sampling
 from gemwright.step import F32
@@ -87,6 +89,51 @@ def test_looking_at_a_beginning_first_never_changes_the_draw(flatness: float, cu
         some = Sampling(temperature=flatness, top_k=0, **{"top_p": 1.0, **cut})
         everything = Sampling(temperature=flatness, top_k=len(row), **{"top_p": 1.0, **cut})
         assert choose(row, some, uniform) == choose(row, everything, uniform)
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(st.sampled_from([-2.0, -1.0, -0.0, 0.0, 0.5, 1.0, 7.0]), min_size=1, max_size=90),
+    st.sampled_from([0.0, 0.4, 1.0, 3.0]),
+    st.integers(1, 5) | st.integers(1, 64),
+    st.sampled_from([1.0, 0.9, 0.3]),
+    st.sampled_from([0.0, 0.1, 1.0]),
+    st.floats(0, 1, exclude_max=True),
+    st.integers(0, 20),
+)
+def test_the_candidates_of_a_row_give_the_draw_of_the_row(
+    logits: list[float], temperature: float, top_k: int, top_p: float, min_p: float, uniform: float, more: int
+) -> None:
+    """Rows full of ties, `more` candidates than needed, or all there are."""
+    row = np.array(logits, np.float32)
+    s = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    ids = np.argsort(-row, kind="stable")[: candidates_needed(s) + more].astype(np.int32)
+    assert choose_among(Candidates(ids, row[ids]), s, uniform) == choose(row, s, uniform)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "count"),
+    [
+        (Sampling.greedy(), 1),
+        (Sampling(temperature=0.0, top_k=0), 1),
+        (Sampling(), 64),
+        (Sampling(top_k=65), 0),
+        (Sampling(top_k=0, min_p=0.1), 0),
+        (Sampling.greedy(logit_bias={1: 1.0}), 0),
+        (Sampling(top_k=5, repetition_penalty=1.1), 0),
+        (Sampling(top_k=5, presence_penalty=0.1), 0),
+        (Sampling(top_k=5, frequency_penalty=-0.1), 0),
+    ],
+)
+def test_candidates_are_enough_only_for_a_small_top_k_of_unchanged_logits(sampling: Sampling, count: int) -> None:
+    assert candidates_needed(sampling) == count
+
+
+def test_candidates_that_are_no_numbers_are_an_error() -> None:
+    bad = Candidates(np.zeros(2, np.int32), np.full(2, math.nan, np.float32))
+    for sampling in (Sampling(), Sampling.greedy()):
+        with pytest.raises(NotFinite, match="nan among the logits"):
+            choose_among(bad, sampling, 0.5)
 
 
 def test_draws_follow_the_distribution() -> None:

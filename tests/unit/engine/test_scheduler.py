@@ -45,6 +45,39 @@ def test_a_long_prompt_does_not_stop_other_streams() -> None:
         state = commit(state, slices, finished=())
 
 
+def test_guesses_ride_along_with_their_answer_and_leave_a_token_for_a_prompt() -> None:
+    state = with_jobs(job(0, prompt=1, answer=20), job(1, prompt=1, answer=20))
+    state, slices = plan(state, budget=8)
+    state = submit(commit(state, slices, finished=()), job(2, prompt=30))
+    state, slices = plan(state, budget=8, drafts={0: 3, 1: 9})
+    assert slices == (Slice(0, 1, 4, 4), Slice(1, 1, 3, 3), Slice(2, 0, 1, 0))
+
+
+def test_what_was_computed_after_a_wrong_guess_is_computed_again() -> None:
+    state = with_jobs(job(0, prompt=5, answer=20))
+    state, slices = plan(state, budget=8)
+    state = commit(state, slices, finished=(), drawn={0: 1})
+    for computed, drawn in [(5, 1), (6, 3), (9, 4)]:
+        state, slices = plan(state, budget=8, drafts={0: 3})
+        assert slices == (Slice(0, computed, 4, 4),)
+        state = commit(state, slices, finished=(), drawn={0: drawn})
+    assert plan(state, budget=8)[1] == (Slice(0, 13, 1, 1),)
+
+
+def test_beside_an_answer_prompts_get_their_part_and_alone_the_whole_budget() -> None:
+    state = with_jobs(job(0, prompt=1), job(1, prompt=30))
+    state, slices = plan(state, budget=20, prompt_tokens=5)
+    assert slices == (Slice(0, 0, 1, 1), Slice(1, 0, 5, 0))
+    state = commit(state, slices, finished={0})
+    assert plan(state, budget=20, prompt_tokens=5)[1] == (Slice(1, 5, 20, 0),)
+
+
+def test_a_short_prompt_passes_a_long_one_that_still_gets_half() -> None:
+    state = with_jobs(job(0, prompt=500), job(1, prompt=90), job(2, prompt=7))
+    _, slices = plan(state, budget=40)
+    assert slices == (Slice(0, 0, 20, 0), Slice(1, 0, 13, 0), Slice(2, 0, 7, 1))
+
+
 def test_prompts_are_served_in_order_of_arrival() -> None:
     state = with_jobs(job(0, prompt=6), job(1, prompt=6), job(2, prompt=6))
     _, slices = plan(state, budget=8)
@@ -100,6 +133,7 @@ def test_random_runs_keep_every_promise(block: int) -> None:
 def _random_run(rng: random.Random, name: str) -> None:
     """Jobs arrive, are cancelled, finish early or late; each promise is checked at every step."""
     capacity, budget = rng.randint(8, 300), rng.randint(1, 24)
+    most = rng.choice([None, 1, 3, 8])
     state = State(capacity, max_running=rng.randint(1, budget))
     prompts: dict[int, int] = {}
     answers: dict[int, int] = {}
@@ -116,7 +150,12 @@ def _random_run(rng: random.Random, name: str) -> None:
         if not to_come and not state.waiting and not state.running:
             break
         waiting_before, state_before = state.waiting, state
-        state, slices = plan(state, budget)
+        drafts = {
+            one.id: rng.randint(0, prompts[one.id] + answers[one.id] - one.computed - 2)
+            for one in state.running
+            if one.computed >= prompts[one.id] and rng.random() < 0.7
+        }
+        state, slices = plan(state, budget, drafts, most)
 
         assert sum(piece.count for piece in slices) <= budget, name
         assert state.free_tokens >= 0, name
@@ -131,21 +170,33 @@ def _random_run(rng: random.Random, name: str) -> None:
         decoding = {one.id for one in state.running if one.computed >= prompts[one.id]}
         assert decoding <= {piece.id for piece in slices}, f"{name}: an answer had to wait"
         prefilling = [one.id for one in state.running if one.pending > 1]
-        served = [piece.id for piece in slices if piece.id in prefilling]
-        assert served == prefilling[: len(served)], f"{name}: prompts out of order"
-        assert bool(served) == bool(prefilling), f"{name}: the first prompt was starved"
+        chunks = {piece.id: piece.count for piece in slices if piece.id in prefilling}
+        if prefilling:
+            pending = {one.id: one.pending for one in state.running}
+            oldest = chunks.get(prefilling[0], 0)
+            assert oldest, f"{name}: the oldest prompt was starved"
+            assert 2 * oldest >= sum(chunks.values()) or oldest == pending[prefilling[0]], f"{name}: less than half"
+            left_out = [pending[id] for id in prefilling[1:] if id not in chunks]
+            passed = [pending[id] for id in prefilling[1:] if id in chunks]
+            assert max(passed, default=0) <= min(left_out, default=10**9), f"{name}: a longer prompt passed"
+            if most and len(prefilling) < len(state.running):
+                assert sum(chunks.values()) <= most, f"{name}: answers were kept waiting"
 
         finished = set()
+        right = {}
         for piece in slices:
             assert piece.start == computed[piece.id], f"{name}: a token was skipped or computed twice"
-            computed[piece.id] += piece.count
+            assert piece.start + piece.count < prompts[piece.id] + answers[piece.id], f"{name}: beyond the reservation"
             known = max(prompts[piece.id], piece.start + 1)
-            assert piece.samples == (computed[piece.id] == known), name
+            guesses = max(piece.samples - 1, 0)
+            assert guesses <= drafts.get(piece.id, 0), name
+            assert bool(piece.samples) == (piece.start + piece.count - guesses == known), name
+            right[piece.id] = rng.randint(1, piece.samples) if piece.samples else 0
+            computed[piece.id] += piece.count - piece.samples + right[piece.id]
             drawn = computed[piece.id] - prompts[piece.id] + 1
             if piece.samples and (drawn == answers[piece.id] or rng.random() < 0.1):
                 finished.add(piece.id)
-            assert computed[piece.id] < prompts[piece.id] + answers[piece.id], f"{name}: beyond the reservation"
-        state = commit(state, slices, finished)
+        state = commit(state, slices, finished, right)
         assert not finished & {one.id for one in state.running}, name
     else:
         raise AssertionError(f"{name}: does not end")

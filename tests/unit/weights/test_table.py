@@ -27,7 +27,7 @@ def checkpoint(kind: Literal["gguf", "safetensors"], arrays: Mapping[str, npt.ND
         name: Tensor(name, TensorType.F32, array.shape, np.frombuffer(array.tobytes(), np.uint8))
         for name, array in arrays.items()
     }
-    return Checkpoint(Path("some.model"), kind, "toy", {}, tensors)
+    return Checkpoint(Path("some.model"), kind, "toy", {}, tensors, ())
 
 
 def prefixed(prefix: str) -> dict[str, npt.NDArray[np.float32]]:

@@ -1,0 +1,241 @@
+// The k largest products of a hidden state with a split matrix, found without reading all of it, and certainly.
+//
+//  1. scan     Every row, from the high half of each weight (and the low halves of a few columns) and the hidden state
+//              rounded to bytes. What that leaves out is at most
+//                 |r . h|  +  |w . (x - h)|   <=   bound(row) |h_rest|  +  norm |x - h|
+//              with r the low halves left out, h the rounded state, h_rest its columns that are not exact (Cauchy and
+//              Schwarz), and a little for the rounding of float sums.
+//  2. seeds    The exact product of the k rows that look best, each the best of its unit of 32. The smallest of them is
+//              a limit that k rows reach, so no row below it is among the k largest.
+//  3. collect  Rows that may reach the limit by 1 are looked at again with all their low halves; those that still may
+//              get their exact product. The k largest of these are the answer.
+// How many rows pass depends on the text (docs/decisions/two-stage-head.md); the result does not.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <mutex>
+#include <numeric>
+
+#include "dispatch.h"
+#include "ops.h"
+#include "pool.h"
+
+namespace gw {
+namespace {
+
+constexpr int kUnitTiles = 2, kUnitRows = kUnitTiles * kRows;
+
+struct Found {
+  float value;
+  int row;
+  bool operator<(const Found& o) const { return value > o.value || (value == o.value && row < o.row); }
+};
+
+// Hidden states as the kernels want them, and the norms that bounds are made of.
+struct Query {
+  std::vector<int16_t> code;
+  std::vector<int8_t> high, exact, rest;
+  std::vector<float> wide_scale, scale;
+  std::vector<int32_t> start, rest_start;
+  std::vector<double> rest_norm, slack;   // per token: |h_rest|; what a row of norm 1 may be off beside its bound
+  std::vector<bool> good;                 // per token: finite
+  HeadQuery view;
+};
+
+Query query_of(const Kernels& run, const float* x, int tokens, const PackedView& w) {
+  const int cols = w.cols, groups = w.groups();
+  Query q;
+  Activations a{};
+  std::vector<int32_t> sums(2 * (size_t)groups);
+  std::vector<int8_t> bytes(2 * (size_t)cols);
+  q.code.resize((size_t)tokens * cols);
+  q.high.resize((size_t)tokens * cols);
+  q.rest.resize((size_t)tokens * cols);
+  q.exact.resize((size_t)tokens * groups * kExact);
+  q.wide_scale.resize((size_t)tokens * groups);
+  q.scale.resize((size_t)tokens * groups);
+  q.start.resize((size_t)tokens * groups);
+  q.rest_start.resize((size_t)tokens * groups);
+  a.tokens = 1, a.cols = cols, a.groups = groups, a.wide = true, a.codes = bytes.data(), a.sums = sums.data();
+  uint8_t* scratch = (uint8_t*)thread_scratch(515, quantise_scratch(cols));
+  for (int t = 0; t < tokens; ++t) {
+    a.scale = q.wide_scale.data() + (size_t)t * groups;
+    run.quantise(x + (size_t)t * cols, a, 0, scratch);
+    int16_t* code = q.code.data() + (size_t)t * cols;
+    int8_t* rest = q.rest.data() + (size_t)t * cols;
+    double rest_square = 0, off_square = 0, square = 0;
+    for (int g = 0; g < groups; ++g) {
+      const size_t at = (size_t)g * tokens + t;
+      int8_t* high = q.high.data() + at * kGroup - g * kGroup;   // indexed by column
+      double scale = a.scale[g], group_rest = 0, group_off = 0, group_square = 0;
+      int sum = 0, exact_sum = 0;
+      for (int k = g * kGroup; k < (g + 1) * kGroup; ++k) {
+        if (run.planes) code[k] = (int16_t)(256 * bytes[k] + bytes[cols + k]);
+        else std::memcpy(code + k, bytes.data() + 2 * k, 2);
+        high[k] = rest[k] = (int8_t)((code[k] + 128) >> 8);
+        sum += high[k];
+        double off = code[k] - 256.0 * high[k];
+        group_off += off * off;
+        group_square += (double)code[k] * code[k];
+      }
+      for (int i = 0; i < kExact; ++i) {
+        int k = w.exact_columns()[g * kExact + i];
+        q.exact[at * kExact + i] = high[k];
+        exact_sum += high[k];
+        rest[k] = 0;
+      }
+      for (int k = g * kGroup; k < (g + 1) * kGroup; ++k) group_rest += 65536.0 * rest[k] * rest[k];
+      q.scale[at] = 256.0f * a.scale[g];
+      q.start[at] = -120 * sum - 8 * exact_sum;
+      q.rest_start[at] = -8 * (sum - exact_sum);
+      rest_square += scale * scale * group_rest;
+      off_square += scale * scale * group_off;
+      square += scale * scale * group_square;
+    }
+    q.good.push_back(std::isfinite(square));
+    q.rest_norm.push_back(std::sqrt(rest_square) * (1 + 1e-6));
+    // Sums of a few dozen float terms, each off by 2^-24 of at most |w| |x| in all: 1e-5 is ten times that.
+    q.slack.push_back(std::sqrt(off_square) * (1 + 1e-6) + 1e-5 * std::sqrt(square));
+  }
+  q.view = {tokens, cols, groups, q.code.data(), q.wide_scale.data(), q.high.data(), q.exact.data(), q.rest.data(), q.scale.data(), q.start.data(), q.rest_start.data()};
+  return q;
+}
+
+struct Scan {
+  float* near;      // [tokens, rows], whole units: the products of the scan
+  float* best;      // [tokens, units]: the largest of each
+  int rows, units;
+};
+
+// In units of at least one whole row below `below`.
+void scan(const Kernels& run, const PackedView& w, const Query& q, int below, const Scan& to) {
+  const int tokens = q.view.tokens;
+  parallel_for(to.units, std::clamp(to.units / (threads() * 16), 1, 64), [&](int begin, int end, int thread) {
+    uint8_t* scratch = (uint8_t*)thread_scratch(thread, head_scratch(w.cols));
+    for (int unit = begin; unit < end; ++unit) {
+      int tile = unit * kUnitTiles, count = below - unit * kUnitRows;
+      float *near = to.near + (size_t)unit * kUnitRows, *best = to.best + unit;
+      run.head_scan(w, tile, std::min(kUnitTiles, w.tiles() - tile), q.view, near, to.rows, best, to.units, scratch);
+      if (count < kUnitRows)   // the last one: only rows below `below` count
+        for (int t = 0; t < tokens; ++t) best[(size_t)t * to.units] = *std::max_element(near + (size_t)t * to.rows, near + (size_t)t * to.rows + count);
+    }
+  });
+}
+
+// The exact products of the best rows of the k best units; of all rows, if there are fewer units.
+std::vector<Found> seeds(const Kernels& run, const PackedView& w, const Query& q, int t, int k, int below, const Scan& from) {
+  std::vector<Found> all;
+  auto add = [&](int row) { all.push_back({run.head_exact(w, row, q.view, t), row}); };
+  if (k > from.units) {
+    for (int row = 0; row < below; ++row) add(row);
+    return all;
+  }
+  std::vector<float> value(k);
+  std::vector<int> unit(k);
+  run.top_k(from.best + (size_t)t * from.units, from.units, k, value.data(), unit.data());
+  for (int u : unit) {
+    const float* row = from.near + (size_t)t * from.rows + u * kUnitRows;
+    add(u * kUnitRows + (int)(std::max_element(row, row + std::min(kUnitRows, below - u * kUnitRows)) - row));
+  }
+  return all;
+}
+
+// Whether looking again at the rows that may reach their limits costs more than all products, by one unit in sixteen.
+// A second look takes about 60 ns a row, all products of n tokens about 16 + 3 n ns a row (two Zen 5 threads).
+bool too_many(const PackedView& w, const Query& q, const std::vector<float>& limit, const Scan& s) {
+  int64_t rows = 0;
+  const int tokens = q.view.tokens;
+  for (int t = 0; t < tokens; ++t)
+    for (int unit = 0; unit < s.units; unit += 16)
+      for (int i = 0; i < kUnitRows; ++i) {
+        int row = unit * kUnitRows + i;
+        rows += row < w.rows && s.near[(size_t)t * s.rows + row] + w.bounds()[row] * (float)q.rest_norm[t] >= limit[t];
+      }
+  return rows * 16 * 60 > (int64_t)s.rows * (16 + 3 * tokens);
+}
+
+void by_full_product(const Kernels& run, const float* x, int tokens, const PackedView& w, int k, int below, int* at, float* value) {
+  std::vector<float> all((size_t)tokens * w.rows);
+  linear(x, tokens, w.cols, {&w}, true, {all.data()});
+  parallel_for(tokens, 1, [&](int begin, int end, int) {
+    for (int t = begin; t < end; ++t) {
+      const float* row = all.data() + (size_t)t * w.rows;
+      run.top_k(row, below, k, value + (size_t)t * k, at + (size_t)t * k);
+      if (run.argmax(row, below) >= 0) continue;
+      std::fill(value + (size_t)t * k, value + (size_t)(t + 1) * k, std::numeric_limits<float>::quiet_NaN());   // something is not finite
+      std::fill(at + (size_t)t * k, at + (size_t)(t + 1) * k, 0);
+    }
+  });
+}
+
+constexpr int kMostTokens = 32;   // at once: the products of their scan are 1 MB each for Gemma's vocabulary
+
+void largest_of_few(const Kernels& run, const float* x, int tokens, const PackedView& w, int k, int below, int* at, float* value) {
+  const Query q = query_of(run, x, tokens, w);
+  Scan s{};
+  s.units = (below + kUnitRows - 1) / kUnitRows;
+  s.rows = s.units * kUnitRows;
+  s.near = (float*)thread_scratch(514, (size_t)tokens * (s.rows + s.units) * sizeof(float));
+  s.best = s.near + (size_t)tokens * s.rows;
+  scan(run, w, q, below, s);
+
+  std::vector<std::vector<Found>> found(tokens);
+  std::vector<float> limit(tokens);
+  parallel_for(tokens, 1, [&](int begin, int end, int) {
+    for (int t = begin; t < end; ++t) {
+      found[t] = seeds(run, w, q, t, k, below, s);
+      std::nth_element(found[t].begin(), found[t].begin() + (k - 1), found[t].end());
+      limit[t] = found[t][k - 1].value;
+    }
+  });
+
+  if (too_many(w, q, limit, s)) return by_full_product(run, x, tokens, w, k, below, at, value);
+
+  const double norm = *std::max_element(w.tile_norms(), w.tile_norms() + w.tiles());
+  constexpr int kPieces = 16;   // of the units, for each token
+  std::vector<std::vector<Found>> collected((size_t)tokens * kPieces);
+  parallel_for(tokens * kPieces, 1, [&](int begin, int end, int) {
+    for (int piece = begin; piece < end; ++piece) {
+      const int t = piece / kPieces, first = (int)((int64_t)s.units * (piece % kPieces) / kPieces), last = (int)((int64_t)s.units * (piece % kPieces + 1) / kPieces);
+      const float rest = (float)(q.rest_norm[t] * (1 + 1e-6)), slack = (float)(norm * q.slack[t] * (1 + 1e-6)), floor = limit[t] - slack;
+      for (int unit = first; unit < last; ++unit) {
+        const int tile = unit * kUnitTiles, rows = std::min(kUnitRows, below - unit * kUnitRows);
+        float bound = w.tile_bounds()[tile];
+        if (tile + 1 < w.tiles()) bound = std::max(bound, w.tile_bounds()[tile + 1]);
+        if (s.best[(size_t)t * s.units + unit] + bound * rest < floor) continue;   // a NaN goes on
+        for (int i = 0; i < rows; ++i) {
+          const int row = unit * kUnitRows + i;
+          float near = s.near[(size_t)t * s.rows + row];
+          if (near + w.bounds()[row] * rest < floor) continue;
+          if (near + run.head_refine(w, row, q.view, t) < floor) continue;
+          float exact = run.head_exact(w, row, q.view, t);
+          if (!(exact < limit[t]) || !std::isfinite(exact)) collected[piece].push_back({exact, row});
+        }
+      }
+    }
+  });
+
+  for (int t = 0; t < tokens; ++t) {
+    std::vector<Found> all;
+    for (int piece = 0; piece < kPieces; ++piece) all.insert(all.end(), collected[(size_t)t * kPieces + piece].begin(), collected[(size_t)t * kPieces + piece].end());
+    bool finite = q.good[t] && std::isfinite(limit[t]) && (int)all.size() >= k;
+    for (const Found& f : all) finite = finite && std::isfinite(f.value);
+    if (finite) std::partial_sort(all.begin(), all.begin() + k, all.end());
+    for (int i = 0; i < k; ++i) {
+      at[(size_t)t * k + i] = finite ? all[i].row : 0;
+      value[(size_t)t * k + i] = finite ? all[i].value : std::numeric_limits<float>::quiet_NaN();
+    }
+  }
+}
+
+}  // namespace
+
+void largest(const float* x, int tokens, const PackedView& w, int k, int below, int* at, float* value) {
+  static std::mutex gate;   // the products of the scan are one scratch area: one call at a time
+  std::lock_guard<std::mutex> hold(gate);
+  for (int t = 0; t < tokens; t += kMostTokens)
+    largest_of_few(kernels(), x + (size_t)t * w.cols, std::min(kMostTokens, tokens - t), w, k, below, at + (size_t)t * k, value + (size_t)t * k);
+}
+
+}  // namespace gw
