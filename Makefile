@@ -23,15 +23,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install
-NATIVE := $(wildcard CMakeLists.txt) $(shell find native 2>/dev/null)   # folders too: a deleted file rebuilds
+NATIVE := $(wildcard CMakeLists.txt) $(shell find native -path native/tests -prune -o -print 2>/dev/null)   # folders too: a deleted file rebuilds
 DOCS   := $(BIN)/python scripts/make_docs.py
 , := ,
 say     = @printf '· %s\n' "$(1)"
 
-.PHONY: help setup run chat test check check-avx512 format bench bench-peers soak docs clean
+.PHONY: help setup run chat test check check-avx512 check-neon check-sanitizers format bench bench-peers soak docs clean
 
 help:  ## lists these verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nVariables: PROMPT="…" MODEL=file ARGS="--max-tokens 40" for run and chat; TESTS=path for test;\n'
 	@printf 'PEERS=folder of llama.cpp programs or PEERS_HOME for bench, ARGS="--rows prefill,decode --rounds 5";\n'
 	@printf 'MINUTES=10 for soak; PYTHON=python3.12 for setup.\n'
@@ -61,6 +61,12 @@ check-avx512: setup  ## proves the AVX-512 kernels by emulation on any CPU with 
 	  --config-settings=build-dir=build/emulated-objects --config-settings=cmake.define.GEMWRIGHT_EMULATE_AVX512=ON
 	@PYTHONPATH=build/emulated $(BIN)/python scripts/test_emulated.py tests/ops \
 	  --deselect tests/ops/test_runtime.py::test_the_best_target_of_this_cpu_is_used   # emulated ones never are
+
+check-neon: $(STAMPS)/tools  ## proves the ARM kernels under QEMU on any machine
+	@$(BIN)/python scripts/native_tests.py neon
+
+check-sanitizers: $(STAMPS)/tools  ## runs the native tests with AddressSanitizer, UBSan and ThreadSanitizer
+	@$(BIN)/python scripts/native_tests.py sanitizers
 
 format: setup  ## puts the code into its one layout
 	$(BIN)/ruff check --fix .

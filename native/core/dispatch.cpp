@@ -3,6 +3,10 @@
 #include <atomic>
 #include <stdexcept>
 
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
 namespace gw {
 namespace {
 
@@ -14,6 +18,7 @@ struct Entry {
 
 const Entry kEntries[] = {
     {"scalar", kernels_scalar, [] { return true; }},
+#if defined(__x86_64__)
     {"avx2", kernels_avx2, [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }},
     {"avx512", kernels_avx512,
      [] {
@@ -30,6 +35,10 @@ const Entry kEntries[] = {
 #endif
        return kEntries[2].supported() && __builtin_cpu_supports("avx512vnni");
      }},
+#elif defined(__aarch64__)
+    {"neon", kernels_neon, [] { return true; }},   // part of the architecture
+    {"neondot", kernels_neondot, [] { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }},
+#endif
 };
 
 std::atomic<const Kernels*> active{nullptr};
@@ -37,7 +46,6 @@ std::atomic<const Kernels*> active{nullptr};
 }  // namespace
 
 std::vector<TargetInfo> targets() {
-  __builtin_cpu_init();
   std::vector<TargetInfo> all;
   for (const Entry& e : kEntries) all.push_back({e.name, e.supported()});
   return all;

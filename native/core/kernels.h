@@ -133,9 +133,12 @@ constexpr size_t linear_scratch(int tokens) {
          (size_t)tokens * (4 * kPanelGroups * 4 + 2 * kRows * 4);
 }
 
+// One table for each target; which of them are built depends on the architecture (CMakeLists.txt).
 const Kernels& kernels_scalar();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
 const Kernels& kernels_avx512vnni();
+const Kernels& kernels_neon();
+const Kernels& kernels_neondot();
 
 }  // namespace gw

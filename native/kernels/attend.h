@@ -168,9 +168,13 @@ void write_kv(KvFormat format, uint8_t* key_page, uint8_t* value_page, int colum
     float* scales[2] = {(float*)(key_page + (size_t)2 * dim * 16) + column, (float*)(value_page + (size_t)slices * kPage * 16) + column};
     float* inverse[2] = {&key_inverse, &value_inverse};
     for (int i = 0; i < 2; ++i) {
-      V16 most = zero();
-      for (int d = 0; d < dim; d += 16) most = max(abs(load_n(from[i] + d, dim - d < 16 ? dim - d : 16)), most);
-      float amax = reduce_max(most), inv = 127.0f / amax;
+      V16 most = zero(), poison = zero();   // NaN and infinity times 0: NaN, which a maximum would lose
+      for (int d = 0; d < dim; d += 16) {
+        V16 x = load_n(from[i] + d, dim - d < 16 ? dim - d : 16);
+        most = max(abs(x), most);
+        poison = fma(x, zero(), poison);
+      }
+      float amax = reduce_max(most) + reduce_add(poison), inv = 127.0f / amax;
       *scales[i] = amax / 127.0f;
       *inverse[i] = inv <= 3.4028235e38f ? inv : 0.0f;
     }

@@ -116,7 +116,7 @@ void head_scan(const PackedView& w, int first_tile, int tiles, const HeadQuery& 
     for (int b = 0, t = 0; b < blocks; ++b) {
       int n = (q.tokens - t) / (blocks - b);
 #define GW_TOKENS(N) case N: if constexpr (N <= kMost) head_tokens<N>(codes, exact, scale, q, t, left, first * kRows, out, &ahead); break;
-      switch (n) { GW_TOKENS(1) GW_TOKENS(2) GW_TOKENS(3) GW_TOKENS(4) GW_TOKENS(5) GW_TOKENS(6) }
+      switch (n) { GW_TOKENS(1) GW_TOKENS(2) GW_TOKENS(3) GW_TOKENS(4) GW_TOKENS(5) GW_TOKENS(6) GW_TOKENS(7) GW_TOKENS(8) }
 #undef GW_TOKENS
       t += n;
     }

@@ -127,7 +127,7 @@ inline void prepared_chunk(const Prepared& p, const Activations& x, int begin, i
   for (int b = 0, t = 0; b < blocks; ++b) {
     int n = (count - t) / (blocks - b);
 #define GW_TOKENS(N) case N: if constexpr (N <= kMost) prepared_tokens<C, H, kMin, kStart, kWide, N>(p, x, begin, t, out); break;
-    switch (n) { GW_TOKENS(1) GW_TOKENS(2) GW_TOKENS(3) GW_TOKENS(4) GW_TOKENS(5) GW_TOKENS(6) }
+    switch (n) { GW_TOKENS(1) GW_TOKENS(2) GW_TOKENS(3) GW_TOKENS(4) GW_TOKENS(5) GW_TOKENS(6) GW_TOKENS(7) GW_TOKENS(8) }
 #undef GW_TOKENS
     t += n;
   }

@@ -2,7 +2,11 @@
 // Everything but the table is in a namespace of its own: an inline function shared between targets would be an ODR
 // trap (the linker keeps one copy, and it may need instructions this CPU lacks). For the same reason kernels include
 // no standard library header.
+#if GW_LANES == 4
+#include <arm_neon.h>
+#elif GW_LANES > 4
 #include <immintrin.h>
+#endif
 
 #include "../core/kernels.h"
 
@@ -46,6 +50,9 @@ inline float fma_scalar(float a, float b, float c) { return __builtin_fmaf(a, b,
 #if GW_LANES == 1
 #include "../simd/scalar.h"
 #include "dot_scalar.h"
+#elif GW_LANES == 4
+#include "../simd/neon.h"
+#include "dot_neon.h"
 #elif GW_LANES == 8
 #include "../simd/avx2.h"
 #include "dot_avx2.h"

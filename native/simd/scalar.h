@@ -21,10 +21,13 @@ inline V16 min(V16 a, V16 b) { for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] < b.
 inline V16 abs(V16 a) { for (int i = 0; i < 16; ++i) a.v[i] = __builtin_fabsf(a.v[i]); return a; }
 inline V16 round(V16 a) { for (int i = 0; i < 16; ++i) a.v[i] = __builtin_rintf(a.v[i]); return a; }
 
+// NaN has no integer; whatever it becomes, what is computed with it is NaN in the end.
+inline int to_int(float x) { return x == x ? (int)x : 0; }
+
 // 2^n for whole n in [-126, 127].
 inline V16 pow2(V16 n) {
   for (int i = 0; i < 16; ++i) {
-    int bits = ((int)n.v[i] + 127) << 23;
+    int bits = (to_int(n.v[i]) + 127) << 23;
     __builtin_memcpy(&n.v[i], &bits, 4);
   }
   return n;
@@ -77,10 +80,10 @@ inline V16 cell_s8(const unsigned char* p, int lane) { V16 r; for (int i = 0; i 
 
 // Rounds to nearest even, saturates, stores.
 inline void store_s8(signed char* p, V16 a) {
-  for (int i = 0; i < 16; ++i) { float r = __builtin_rintf(a.v[i]); p[i] = (signed char)(r > 127.0f ? 127.0f : r < -128.0f ? -128.0f : r); }
+  for (int i = 0; i < 16; ++i) { float r = __builtin_rintf(a.v[i]); p[i] = (signed char)to_int(r > 127.0f ? 127.0f : r < -128.0f ? -128.0f : r); }
 }
 inline void store_s16(short* p, V16 a) {
-  for (int i = 0; i < 16; ++i) { float r = __builtin_rintf(a.v[i]); p[i] = (short)(r > 32767.0f ? 32767.0f : r < -32768.0f ? -32768.0f : r); }
+  for (int i = 0; i < 16; ++i) { float r = __builtin_rintf(a.v[i]); p[i] = (short)to_int(r > 32767.0f ? 32767.0f : r < -32768.0f ? -32768.0f : r); }
 }
 
 // Writes the lanes of `mask` one after the other, and base + lane of each; returns how many. Up to 16 more may be overwritten.

@@ -35,7 +35,7 @@ def test_the_environment_forces_a_target():
 
 
 def test_an_unknown_target_is_refused_and_the_known_ones_are_named():
-    with pytest.raises(TargetError, match="There is no CPU target 'mmx'; the targets are scalar, avx2"):
+    with pytest.raises(TargetError, match="There is no CPU target 'mmx'; the targets are scalar, "):
         ops.use_target("mmx")
     assert "TargetError" in python(CONFIGURE, GEMWRIGHT_TARGET="mmx").stderr
 
