@@ -63,6 +63,8 @@ inline __m512i multiply_add(__m512i acc, __m512i w, __m512i x) {
 
 template <Codes C, bool kUnpacked, int kFirst, int kCount, int P, int NT>
 GW_INLINE void dot_bytes(const unsigned char* const* codes, const signed char* const* x, __m512i (*acc)[P]) {
+  constexpr int kChains = P * NT == 1 ? 2 : 1;   // one sum alone would wait for itself at every step
+  __m512i other = _mm512_setzero_si512();
 #pragma GCC unroll 8
   for (int step = kFirst; step < kFirst + kCount; ++step) {
     __m512i w[P];
@@ -70,9 +72,13 @@ GW_INLINE void dot_bytes(const unsigned char* const* codes, const signed char* c
 #pragma GCC unroll 8
     for (int t = 0; t < NT; ++t) {
       __m512i xs = four(x[t] + step * kStep);
-      for (int p = 0; p < P; ++p) acc[t][p] = multiply_add<C>(acc[t][p], w[p], xs);
+      for (int p = 0; p < P; ++p) {
+        __m512i& sum = kChains == 2 && step % 2 ? other : acc[t][p];
+        sum = multiply_add<C>(sum, w[p], xs);
+      }
     }
   }
+  if constexpr (kChains == 2) acc[0][0] = _mm512_add_epi32(acc[0][0], other);
 }
 
 #if !GW_VNNI
