@@ -1,8 +1,8 @@
 // Attention over a paged cache, 256 keys (a span) at a time, exact softmax by partial results.
 //
 // The order of every sum depends only on the positions of a query and its keys: spans start at fixed positions, keys
-// are added in ascending order, and a key that a query cannot see has the weight 0, which changes no bit of a sum. So
-// chunking, batching and threads never change a bit. Online softmax: arXiv:1805.02867; tiles: arXiv:2205.14135.
+// are added in ascending order, and a key that a query cannot see has the weight 0, which changes no bit of a sum of
+// finite values. So chunking, batching and threads never change a bit. Online softmax: arXiv:1805.02867; tiles: arXiv:2205.14135.
 
 // Sixteen stored keys or values as floats, number `at` of a page, and what their products must be multiplied by.
 struct KvF32 {

@@ -128,3 +128,20 @@ def test_the_real_head_gives_what_its_full_product_gives(k):
         expected_ids, expected = sorted_rows(net.logits(hidden), k, 262_144)
         np.testing.assert_array_equal(found, expected_ids)
         np.testing.assert_array_equal(values, expected)
+
+
+def test_where_all_rows_are_alike_the_full_product_decides(target, rng):
+    """Too many rows to look at twice: another way through the code, the same answer."""
+    rows = 4800
+    data = np.tile(random_tensor(TensorType.Q8_0, 40, COLS, rng).reshape(40, -1), (rows // 40, 1)).ravel()
+    table = split(data, rows, COLS)
+    x = rng.normal(size=(3, COLS)).astype(np.float32)
+    x[1] = 0
+    (logits,) = ops.linear(x, table)
+    for k in (1, 64):
+        ids, values = ops.largest(x, table, k, rows - 3)
+        expected_ids, expected = sorted_rows(logits, k, rows - 3)
+        np.testing.assert_array_equal(ids, expected_ids)
+        np.testing.assert_array_equal(values, expected)
+    x[2, 7] = np.nan
+    assert np.isnan(ops.largest(x, table, 5, rows)[1][2]).all()
