@@ -159,11 +159,11 @@ bool too_many(const PackedView& w, const Query& q, const std::vector<float>& lim
 }
 
 void by_full_product(const Kernels& run, const float* x, int tokens, const PackedView& w, int k, int below, int* at, float* value) {
-  std::vector<float> all((size_t)tokens * w.rows);
-  linear(x, tokens, w.cols, {&w}, true, {all.data()});
+  std::unique_ptr<float, void (*)(void*)> all((float*)take_buffer((size_t)tokens * w.rows * sizeof(float)), [](void* p) { recycle(p); });
+  linear(x, tokens, w.cols, {&w}, true, {all.get()});
   parallel_for(tokens, 1, [&](int begin, int end, int) {
     for (int t = begin; t < end; ++t) {
-      const float* row = all.data() + (size_t)t * w.rows;
+      const float* row = all.get() + (size_t)t * w.rows;
       run.top_k(row, below, k, value + (size_t)t * k, at + (size_t)t * k);
       if (run.argmax(row, below) >= 0) continue;
       std::fill(value + (size_t)t * k, value + (size_t)(t + 1) * k, std::numeric_limits<float>::quiet_NaN());   // something is not finite

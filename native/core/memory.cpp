@@ -15,10 +15,20 @@ namespace {
 constexpr size_t kHeader = 64;            // before each buffer: its size class
 constexpr size_t kKeep = 64u << 20;       // bytes of free buffers kept
 
-void* aligned(size_t bytes) {
-  void* p = std::aligned_alloc(64, (bytes + 63) & ~size_t(63));
-  if (!p) throw std::bad_alloc();
+constexpr size_t kMapped = 1u << 20;      // blocks from here on are the system's own
+
+// Large blocks are mapped one by one: freed into malloc's heap, blocks of many sizes and threads would leave it full of
+// holes, and memory would grow for hours.
+void* allocate(size_t bytes) {
+  void* p = bytes < kMapped ? std::aligned_alloc(64, (bytes + 63) & ~size_t(63))
+                            : mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (!p || p == MAP_FAILED) throw std::bad_alloc();
   return p;
+}
+
+void release(void* p, size_t bytes) {
+  if (bytes < kMapped) std::free(p);
+  else munmap(p, bytes);
 }
 
 struct Freed {
@@ -77,7 +87,7 @@ void* take_buffer(size_t bytes) {
       return p;
     }
   }
-  char* p = (char*)aligned(size + kHeader);
+  char* p = (char*)allocate(size + kHeader);
   *(size_t*)p = size;
   return p + kHeader;
 }
@@ -94,7 +104,7 @@ void recycle(void* p) {
       return;
     }
   }
-  std::free(start);
+  release(start, size + kHeader);
 }
 
 void* thread_scratch(int thread, size_t bytes) {
@@ -105,10 +115,10 @@ void* thread_scratch(int thread, size_t bytes) {
   static Scratch all[512 + 8];   // one for each possible thread, and a few for the caller's own uses
   Scratch& s = all[thread];
   if (s.size < bytes) {
-    std::free(s.p);
+    if (s.p) release(s.p, s.size);
     s.p = nullptr;
     s.size = 0;
-    s.p = aligned(bytes);
+    s.p = allocate(bytes);
     s.size = bytes;
   }
   return s.p;
