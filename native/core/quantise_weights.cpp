@@ -147,8 +147,9 @@ GW_INLINE void quantise_q4_k(const float* x, uint8_t* out) {
 }
 
 // Compiled twice where the system can choose at load time: half the time on CPUs with AVX2, and the same bits, since
-// no multiply and add is fused in either. All it calls is inlined.
-#if defined(__x86_64__) && defined(__GLIBC__)
+// no multiply and add is fused in either. All it calls is inlined. Not under ThreadSanitizer, whose own code is not ready
+// when the choice is made.
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
 __attribute__((target_clones("avx2", "default")))
 #endif
 void convert(Type from, const float* x, int count, Type to, uint8_t* out) {
