@@ -5,7 +5,7 @@
 // the format has one, one for the minimum), then the token's outlier channels among its columns. So a row's value
 // depends on that row and that token alone, and prefill, decode and batches give the same bits.
 //
-// This file: what scales and columns mean, and one token, read straight from the packed codes. linear_prepared.h: many.
+// This file: what scales and columns mean, and a few tokens, straight from the packed codes. linear_prepared.h: many.
 
 template <Scales S>
 GW_INLINE void load_scales(const PackedView& w, const unsigned char* tile, int g, V16* s, V16* m) {

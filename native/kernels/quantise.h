@@ -23,7 +23,7 @@ inline void narrow(const float* x, int n, int k, int steps, unsigned& low, unsig
 }
 
 // The k columns of largest magnitude (the lowest column among equals), ascending. amax: of each of the groups, filled up
-// to a whole vector with -1; at least k of them, or n / 16 < 2 k. Values are finite.
+// to a whole vector with -1. 1 <= k <= n; values are finite.
 // The k-th largest group maximum is reached by at least k columns; the few that do are looked at one by one.
 inline void find_outliers(const float* x, int n, const float* amax, int k, int* at, float* candidate, int* column) {
   const int groups = n / kGroup;
