@@ -1,7 +1,5 @@
 // The Python face of the kernels: checks shapes, releases the GIL, hands results out without copying.
 // Arrays are C-contiguous; anything else is refused rather than converted, so nothing is copied by accident.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -10,6 +8,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "bindings.h"
 #include "core/checksum.h"
 #include "core/dispatch.h"
 #include "core/ops.h"
@@ -17,31 +16,6 @@
 #include "core/pool.h"
 #include "core/probe.h"
 #include "core/quantise_weights.h"
-
-namespace nb = nanobind;
-using nb::arg;
-
-template <class T, class... Shape>
-using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu, Shape...>;
-template <class T, class... Shape>
-using InOut = nb::ndarray<T, nb::c_contig, nb::device::cpu, Shape...>;
-using Matrix = In<float, nb::ndim<2>>;
-using Cube = In<float, nb::ndim<3>>;
-using Vector = In<float, nb::ndim<1>>;
-using Ints = In<int32_t, nb::ndim<1>>;
-using Pages = InOut<uint8_t, nb::ndim<3>>;
-using Out = nb::ndarray<nb::numpy, float>;
-
-static void require(bool ok, const char* message) {
-  if (!ok) throw nb::value_error(message);
-}
-
-static Out result(std::initializer_list<size_t> shape) {
-  size_t count = 1;
-  for (size_t n : shape) count *= n;
-  void* p = gw::take_buffer(count * sizeof(float));
-  return Out((float*)p, shape, nb::capsule(p, [](void* q) noexcept { gw::recycle(q); }));
-}
 
 static std::vector<Out> linear(Matrix x, std::vector<gw::Packed*> weights, bool wide) {
   size_t tokens = x.shape(0);
@@ -86,61 +60,6 @@ static Out unpack(const gw::Packed& w) {
   return out;
 }
 
-static Out rms_norm(In<float> x, Vector scale, float eps) {
-  size_t n = scale.shape(0), rows = 1;
-  require(x.ndim() >= 1 && x.ndim() <= 3 && x.shape(x.ndim() - 1) == n, "rms_norm: the last axis of x and the scale differ");
-  for (size_t i = 0; i + 1 < x.ndim(); ++i) rows *= x.shape(i);
-  Out out = x.ndim() == 1 ? result({n}) : x.ndim() == 2 ? result({rows, n}) : result({x.shape(0), x.shape(1), n});
-  nb::gil_scoped_release free;
-  gw::rms_norm(x.data(), (int)rows, (int)n, scale.data(), eps, out.data());
-  return out;
-}
-
-static Out rope_table(Ints positions, int n, double base, double stretch) {
-  require(n > 0 && n % 2 == 0 && base > 0 && stretch > 0, "rope_table: an even head_dim and a positive base and stretch are needed");
-  Out out = result({positions.shape(0), (size_t)n});
-  nb::gil_scoped_release free;
-  gw::rope_table(positions.data(), (int)positions.shape(0), n, base, stretch, out.data());
-  return out;
-}
-
-static Out rope(Cube x, Matrix table) {
-  require(table.shape(0) == x.shape(0) && table.shape(1) == x.shape(2), "rope: the table does not fit x");
-  Out out = result({x.shape(0), x.shape(1), x.shape(2)});
-  nb::gil_scoped_release free;
-  gw::rope(x.data(), (int)x.shape(0), (int)x.shape(1), (int)x.shape(2), table.data(), out.data());
-  return out;
-}
-
-static Out norm_rope(Cube x, Vector scale, float eps, Matrix table) {
-  require(scale.shape(0) == x.shape(2) && table.shape(0) == x.shape(0) && table.shape(1) == x.shape(2) && x.shape(2) % 2 == 0,
-          "norm_rope: scale or table do not fit x");
-  Out out = result({x.shape(0), x.shape(1), x.shape(2)});
-  nb::gil_scoped_release free;
-  gw::norm_rope(x.data(), (int)x.shape(0), (int)x.shape(1), (int)x.shape(2), scale.data(), eps, table.data(), out.data());
-  return out;
-}
-
-static nb::tuple add_norm(Matrix x, Matrix y, Vector scale, Vector next, float eps) {
-  size_t rows = x.shape(0), n = x.shape(1);
-  require(y.shape(0) == rows && y.shape(1) == n && scale.shape(0) == n && next.shape(0) == n, "add_norm: the arrays differ in shape");
-  Out sum = result({rows, n}), normed = result({rows, n});
-  {
-    nb::gil_scoped_release free;
-    gw::add_norm(x.data(), y.data(), (int)rows, (int)n, scale.data(), next.data(), eps, sum.data(), normed.data());
-  }
-  return nb::make_tuple(sum, normed);
-}
-
-using Binary = void (*)(const float*, const float*, int, int, float*);
-static Out binary(Matrix a, Matrix b, Binary run) {
-  require(a.shape(0) == b.shape(0) && a.shape(1) == b.shape(1), "the two arrays differ in shape");
-  Out out = result({a.shape(0), a.shape(1)});
-  nb::gil_scoped_release free;
-  run(a.data(), b.data(), (int)a.shape(0), (int)a.shape(1), out.data());
-  return out;
-}
-
 static gw::LayerCache layer(Pages& k, Pages& v, int format, size_t head_dim, In<int32_t, nb::ndim<2>>& table, Ints& slots, Ints& positions) {
   require(format >= 0 && format <= 2, "there is no such cache format");
   require(head_dim > 0 && k.shape(0) == v.shape(0) && k.shape(1) == v.shape(1) && k.shape(1) > 0 &&
@@ -165,34 +84,25 @@ static void cache_write(Cube k, Cube v, Pages k_pages, Pages v_pages, int format
   gw::cache_write(cache, k.data(), v.data(), slots.data(), positions.data(), (int)slots.shape(0));
 }
 
-static Out attend(Cube q, Pages k_pages, Pages v_pages, int format, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions, float scale, int window, float softcap) {
+static Out attend(Cube q, Pages k_pages, Pages v_pages, int format, In<int32_t, nb::ndim<2>> table, Ints slots, Ints positions, Ints reach, float scale, int window, float softcap) {
   gw::LayerCache cache = layer(k_pages, v_pages, format, q.shape(2), table, slots, positions);
   require(q.shape(0) == slots.shape(0) && (int)q.shape(2) == cache.head_dim && q.shape(1) % cache.kv_heads == 0, "attend: q does not fit the cache");
   require(window >= 0, "attend: a window is 0 (none) or more");
+  require(reach.shape(0) == 0 || reach.shape(0) == slots.shape(0), "attend: reach is empty, or as long as slots");
+  const int* furthest = reach.shape(0) ? reach.data() : positions.data();
   for (size_t i = 0; i < slots.shape(0); ++i) {   // every page a token will read must be one that exists
-    int last = positions.data()[i] / gw::kPage, first = window ? std::max(0, positions.data()[i] - window + 1) / gw::kPage : 0;
+    require(furthest[i] >= positions.data()[i], "attend: a token sees itself at least");
+    int last = furthest[i] / gw::kPage, first = window ? std::max(0, positions.data()[i] - window + 1) / gw::kPage : 0;
     require(last - first < cache.ring, "attend: the ring is smaller than what a token sees");
-    for (int p = first; p < last; ++p) {
+    for (int p = first; p <= last; ++p) {
       int page = table.data()[(size_t)slots.data()[i] * cache.ring + p % cache.ring];
       require(page >= 0 && (size_t)page < k_pages.shape(0), "attend: the page table names a page that does not exist");
     }
   }
   Out out = result({q.shape(0), q.shape(1), q.shape(2)});
   nb::gil_scoped_release free;
-  gw::attend(cache, q.data(), slots.data(), positions.data(), (int)q.shape(0), (int)q.shape(1), scale, window, softcap, out.data());
+  gw::attend(cache, q.data(), slots.data(), positions.data(), furthest, (int)q.shape(0), (int)q.shape(1), scale, window, softcap, out.data());
   return out;
-}
-
-static nb::tuple top_k(Vector row, int k) {
-  require(k >= 1 && (size_t)k <= row.shape(0), "top_k: k must be between 1 and the number of values");
-  Out values = result({(size_t)k});
-  void* p = gw::take_buffer(k * sizeof(int32_t));
-  nb::ndarray<nb::numpy, int32_t> at((int32_t*)p, {(size_t)k}, nb::capsule(p, [](void* q) noexcept { gw::recycle(q); }));
-  {
-    nb::gil_scoped_release free;
-    gw::kernels().top_k(row.data(), (int)row.shape(0), k, values.data(), at.data());
-  }
-  return nb::make_tuple(at, values);
 }
 
 static nb::tuple largest(Matrix x, const gw::Packed& w, int k, int below) {
@@ -348,32 +258,15 @@ NB_MODULE(_native, m) {
   m.def("linear_geglu", &linear_geglu, arg("x").noconvert(), arg("gate"), arg("up"), arg("wide"));
   m.def("largest", &largest, arg("x").noconvert(), arg("table"), arg("k"), arg("below"));
   m.def("embed", &embed, arg("table"), arg("tokens").noconvert(), arg("factor"));
-  m.def("rms_norm", &rms_norm, arg("x").noconvert(), arg("scale").noconvert(), arg("eps"));
-  m.def("rope_table", &rope_table, arg("positions").noconvert(), arg("head_dim"), arg("base"), arg("stretch"));
-  m.def("rope", &rope, arg("x").noconvert(), arg("table").noconvert());
-  m.def("norm_rope", &norm_rope, arg("x").noconvert(), arg("scale").noconvert(), arg("eps"), arg("table").noconvert());
-  m.def("add_norm", &add_norm, arg("x").noconvert(), arg("y").noconvert(), arg("scale").noconvert(), arg("next").noconvert(), arg("eps"));
-  m.def("geglu_mul", [](Matrix gate, Matrix up) { return binary(gate, up, gw::geglu); }, arg("gate").noconvert(), arg("up").noconvert());
-  m.def("add", [](Matrix a, Matrix b) { return binary(a, b, gw::add); }, arg("a").noconvert(), arg("b").noconvert());
+  bind_rows(m);
   m.def("cache_write", &cache_write, arg("k").noconvert(), arg("v").noconvert(), arg("k_pages").noconvert(), arg("v_pages").noconvert(),
         arg("format"), arg("table").noconvert(), arg("slots").noconvert(), arg("positions").noconvert());
   m.def("attend", &attend, arg("q").noconvert(), arg("k_pages").noconvert(), arg("v_pages").noconvert(), arg("format"),
-        arg("table").noconvert(), arg("slots").noconvert(), arg("positions").noconvert(), arg("scale"), arg("window"), arg("softcap"));
+        arg("table").noconvert(), arg("slots").noconvert(), arg("positions").noconvert(), arg("reach").noconvert(), arg("scale"), arg("window"), arg("softcap"));
   m.def("page_bytes", [](int format, int head_dim) {
     require(format >= 0 && format <= 2 && head_dim > 0, "page_bytes: no such format or head_dim");
     return nb::make_tuple(gw::key_page_bytes((gw::KvFormat)format, head_dim), gw::value_page_bytes((gw::KvFormat)format, head_dim));
   }, arg("format"), arg("head_dim"));
-  m.def("argmax", [](Vector row) {
-    require(row.shape(0) > 0, "argmax: no values");
-    nb::gil_scoped_release free;
-    return gw::kernels().argmax(row.data(), (int)row.shape(0));
-  }, arg("row").noconvert());
-  m.def("top_k", &top_k, arg("row").noconvert(), arg("k"));
-  m.def("log_sum_exp", [](Vector row) {
-    require(row.shape(0) > 0, "log_sum_exp: no values");
-    nb::gil_scoped_release free;
-    return gw::kernels().log_sum_exp(row.data(), (int)row.shape(0));
-  }, arg("row").noconvert());
   m.def("quantise", &quantise, arg("x").noconvert(), arg("wide"));
   m.def("requantise", &requantise, arg("data").noconvert(), arg("from_type"), arg("to_type"));
   m.def("is_on_q4_0_grid", &is_on_q4_0_grid, arg("data").noconvert(), arg("type"));

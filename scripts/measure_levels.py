@@ -64,7 +64,7 @@ def main(folder: Path) -> None:
 
 
 def build(checkpoint: Checkpoint, level: str) -> Network:
-    return ARCHITECTURES[checkpoint.architecture](replace(checkpoint, level=level), LEVELS[level].precision)
+    return ARCHITECTURES[checkpoint.architecture].build(replace(checkpoint, level=level), LEVELS[level].precision)
 
 
 def sizes(checkpoint: Checkpoint) -> dict[str, float]:

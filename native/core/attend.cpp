@@ -13,7 +13,7 @@ namespace {
 constexpr int kBlockRows = 32;    // query rows of one block: what shares a pass over the keys
 
 // Consecutive tokens of one sequence, cut so that a block has at most kBlockRows query rows.
-std::vector<AttendBlock> blocks(const LayerCache& c, const float* q, const int* slots, const int* positions, int tokens, int heads, float scale, int window, float softcap) {
+std::vector<AttendBlock> blocks(const LayerCache& c, const float* q, const int* slots, const int* positions, const int* reach, int tokens, int heads, float scale, int window, float softcap) {
   int group = heads / c.kv_heads, most = std::max(1, kBlockRows / group);
   std::vector<AttendBlock> all;
   for (int t = 0; t < tokens;) {
@@ -21,14 +21,14 @@ std::vector<AttendBlock> blocks(const LayerCache& c, const float* q, const int* 
     while (count < most && t + count < tokens && slots[t + count] == slots[t] && positions[t + count] == positions[t] + count) ++count;
     for (int h = 0; h < c.kv_heads; ++h)
       all.push_back({q + ((size_t)t * heads + (size_t)h * group) * c.head_dim, (int64_t)heads * c.head_dim, c.format, c.k, c.v,
-                     c.table + (size_t)slots[t] * c.ring, c.ring, c.kv_heads, h, c.head_dim, group, count, positions[t], window, scale, softcap});
+                     c.table + (size_t)slots[t] * c.ring, c.ring, c.kv_heads, h, c.head_dim, group, count, positions[t], reach + t, *std::max_element(reach + t, reach + t + count), window, scale, softcap});
     t += count;
   }
   return all;
 }
 
 int first_span(const AttendBlock& b) { return b.window ? std::max(0, b.position - b.window + 1) / kSpan : 0; }
-int last_span(const AttendBlock& b) { return (b.position + b.tokens - 1) / kSpan; }
+int last_span(const AttendBlock& b) { return b.furthest / kSpan; }
 
 // Where one partial result lies: [rows, head_dim] outputs, then maxima, then sums.
 struct Partial {
@@ -71,12 +71,12 @@ void cache_write(const LayerCache& c, const float* k, const float* v, const int*
   });
 }
 
-void attend(const LayerCache& c, const float* q, const int* slots, const int* positions, int tokens, int heads, float scale, int window, float softcap, float* out) {
+void attend(const LayerCache& c, const float* q, const int* slots, const int* positions, const int* reach, int tokens, int heads, float scale, int window, float softcap, float* out) {
   static std::mutex gate;   // the partial results below are one scratch area: one call at a time
   std::lock_guard<std::mutex> hold(gate);
   const Kernels& run = kernels();
   const int dim = c.head_dim;
-  std::vector<AttendBlock> all = blocks(c, q, slots, positions, tokens, heads, scale, window, softcap);
+  std::vector<AttendBlock> all = blocks(c, q, slots, positions, reach ? reach : positions, tokens, heads, scale, window, softcap);
   const int count = (int)all.size(), most_rows = std::max(kBlockRows, heads / c.kv_heads);
   const size_t partial = Partial::floats(most_rows, dim), scratch = (size_t)most_rows * (dim + kSpan);
 

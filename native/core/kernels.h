@@ -6,8 +6,8 @@
 namespace gw {
 
 constexpr int kFewTokens = 16;   // so many are multiplied straight from packed codes; more are worth preparing tiles for
-constexpr int kStartTables = 4;
-constexpr int start_table(Codes c, Scales s) { return c == Codes::u4 ? 0 : c == Codes::u5 ? 1 : has_halves(s) ? 3 : 2; }
+constexpr int kStartTables = 5;
+constexpr int start_table(Codes c, Scales s) { return c == Codes::u4 ? 0 : c == Codes::u5 ? 1 : c == Codes::u6 ? 4 : has_halves(s) ? 3 : 2; }
 
 // One step's activations [tokens, cols], quantised token by token in groups of 32 columns.
 // int8 path: the `outliers` channels of largest magnitude of a token are left out of `codes` (zero there), kept exact.
@@ -22,7 +22,7 @@ struct Activations {
   int32_t* outlier_at;   // [tokens, outliers], ascending columns
   float* outlier;        // [tokens, outliers]
   // Of few tokens: what their integer sums start from where 8, 16 or 128 is taken off every code, [tokens, groups], and
-  // 128 for half groups, [tokens, 2 groups]; what minima are multiplied by, for groups and for half groups.
+  // 128 or 32 for half groups, [tokens, 2 groups]; what minima are multiplied by, for groups and for half groups.
   int32_t* start[kStartTables];
   float* offset[2];
   // Where many tokens are multiplied together, the distinct outlier columns of each chunk of tokens and panel of columns.
@@ -74,7 +74,9 @@ struct AttendBlock {
   int kv_heads, kv_head, head_dim, heads;   // `heads` query heads share this kv head
   int tokens;              // query tokens of this block, consecutive positions
   int position;            // of the first
-  int window;              // keys a query sees, itself included; 0: all
+  const int32_t* reach;    // [tokens]: the last position each sees, at least its own
+  int furthest;            // the largest of them
+  int window;              // a query sees no key this far before it or further; 0: no such limit
   float scale, softcap;    // softcap 0: none
 };
 
@@ -89,6 +91,16 @@ struct Kernels {
   void (*geglu)(const float* gate, const float* up, float* y, int n);
   // y = a + b.  [n].  y may be either input.
   void (*add)(const float* a, const float* b, float* y, int n);
+  // y = x + factor * d.  [n].  y may be x.
+  void (*add_scaled)(const float* x, float factor, const float* d, float* y, int n);
+  // y = cap * tanh(x / cap).  [n].  y may be x.
+  void (*softcap)(const float* x, float cap, float* y, int n);
+  // sum(x^2) / n.
+  float (*mean_square)(const float* x, int n);
+  // y = exp(x) / sum(exp(x)).  [n].
+  void (*softmax)(const float* x, float* y, int n);
+  // y = max(x - mean(x) - deviations * std(x), 0), the standard deviation being that of all n values.  [n].  arXiv:2506.06644
+  void (*sparsify)(const float* x, float deviations, float* y, int n);
   // Fills row `token` of `out` from x[cols]: codes, scale, sums, and outliers unless wide.
   // scratch: quantise_scratch(cols) bytes, aligned to 64.
   void (*quantise)(const float* x, const Activations& out, int token, uint8_t* scratch);

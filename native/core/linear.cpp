@@ -44,7 +44,7 @@ Activations activations(int tokens, int cols, bool wide) {
   int pieces = (tokens + most - 1) / most;
   a.chunk = (tokens + pieces - 1) / pieces;
   size_t scales = (size_t)tokens * a.groups, kept = (size_t)tokens * a.outliers, lists = (size_t)pieces * a.panels();
-  size_t tables = a.few() ? (3 + 1) * align64(scales * 4) + 2 * align64(scales * 8) : 0;   // 3 starts and 1 offset of groups, 1 and 1 of half groups
+  size_t tables = a.few() ? (3 + 1) * align64(scales * 4) + (2 + 1) * align64(scales * 8) : 0;   // 3 starts and 1 offset of groups, 2 and 1 of half groups
   size_t bytes = tables + align64(tokens * a.row_bytes()) + align64(scales * 4) + align64(scales * 8) + 3 * align64(kept * 4) +
                  align64((size_t)pieces * cols * 4) + align64(lists * 4);
   Arena arena{(char*)thread_scratch(kActivations, bytes)};
@@ -57,7 +57,7 @@ Activations activations(int tokens, int cols, bool wide) {
   a.column = arena.take<int32_t>((size_t)pieces * cols);
   a.columns = arena.take<int32_t>(lists);
   if (a.few()) {
-    for (int i = 0; i < kStartTables; ++i) a.start[i] = arena.take<int32_t>(scales * (i == 3 ? 2 : 1));
+    for (int i = 0; i < kStartTables; ++i) a.start[i] = arena.take<int32_t>(scales * (i >= 3 ? 2 : 1));
     for (int i = 0; i < 2; ++i) a.offset[i] = arena.take<float>(scales * (i + 1));
   }
   return a;
@@ -89,6 +89,8 @@ void fill_tables(const Activations& a) {
     a.start[2][i] = -128 * sum;
     a.start[3][2 * i] = -128 * low;
     a.start[3][2 * i + 1] = -128 * high;
+    a.start[4][2 * i] = -32 * low;
+    a.start[4][2 * i + 1] = -32 * high;
     a.offset[0][i] = (float)sum * a.scale[i];
     a.offset[1][2 * i] = (float)low * a.scale[i];
     a.offset[1][2 * i + 1] = (float)high * a.scale[i];

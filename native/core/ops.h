@@ -42,7 +42,8 @@ void linear_geglu(const float* x, int tokens, int cols, const PackedView& gate, 
 void largest(const float* x, int tokens, const PackedView& w, int k, int below, int* at, float* value);
 void embed(const PackedView& table, const int* tokens, int count, float factor, float* out);
 void rms_norm(const float* x, int rows, int n, const float* scale, float eps, float* out);
-void rope_table(const int* positions, int tokens, int n, double base, double stretch, float* out);
+// Only the first `turned` of the n / 2 pairs have an angle; the others have 0.
+void rope_table(const int* positions, int tokens, int n, double base, double stretch, int turned, float* out);
 void rope(const float* x, int tokens, int heads, int n, const float* table, float* out);
 // Each head's rms_norm, then its rotation.  x, out: [tokens, heads, n]; scale: [n]; table: [tokens, n].
 void norm_rope(const float* x, int tokens, int heads, int n, const float* scale, float eps, const float* table, float* out);
@@ -50,6 +51,14 @@ void norm_rope(const float* x, int tokens, int heads, int n, const float* scale,
 void add_norm(const float* x, const float* y, int rows, int n, const float* scale, const float* next, float eps, float* sum, float* normed);
 void geglu(const float* gate, const float* up, int rows, int n, float* out);
 void add(const float* a, const float* b, int rows, int n, float* out);
+void softcap(const float* x, float cap, int rows, int n, float* out);
+void mean_square(const float* x, int rows, int n, float* out);   // out: [rows]
+void softmax(const float* x, int rows, int n, float* out);
+void sparsify(const float* x, float deviations, int rows, int n, float* out);
+// out[t, i] = sum over j of factor[t, i, j] x[t, j].  x: [tokens, from, n]; factor: [tokens, to, from]; out: [tokens, to, n].
+void mix(const float* x, const float* factor, int tokens, int from, int to, int n, float* out);
+// out[t, i] = x[t, i] + factor[t, i] d[t].  x, out: [tokens, streams, n]; factor: [tokens, streams]; d: [tokens, n].
+void spread(const float* x, const float* factor, const float* d, int tokens, int streams, int n, float* out);
 
 // The cache of one layer: pages of kPage tokens. table: [slots, ring] page numbers; logical page p of a slot is
 // table[slot][p % ring].
@@ -61,6 +70,7 @@ struct LayerCache {
   int ring, kv_heads, head_dim;
 };
 void cache_write(const LayerCache& cache, const float* k, const float* v, const int* slots, const int* positions, int tokens);
-void attend(const LayerCache& cache, const float* q, const int* slots, const int* positions, int tokens, int heads, float scale, int window, float softcap, float* out);
+// reach: [tokens], the last position each token sees; null: its own.
+void attend(const LayerCache& cache, const float* q, const int* slots, const int* positions, const int* reach, int tokens, int heads, float scale, int window, float softcap, float* out);
 
 }  // namespace gw

@@ -86,7 +86,7 @@ void super_group(Type type, U8 p, int g, Group& o) {
       o.d = u16(p + 208);
       for (int i = 0; i < 32; ++i) {
         int four = quarter < 2 ? low[i] & 15 : low[i] >> 4, two = (high[i] >> (2 * quarter)) & 3;
-        o.code[i] = (uint8_t)(int8_t)((four | two << 4) - 32);
+        o.code[i] = (uint8_t)(four | two << 4);
       }
       for (int h = 0; h < 2; ++h) o.a[h] = p[192 + 2 * g + h];
       return;
@@ -127,14 +127,15 @@ void place(const Group& from, const PackedView& to, uint8_t* tile, int row, int 
   if (to.codes == Codes::s8) {
     for (int step = 0; step < kSteps; ++step) std::memcpy(cells + step * kStepBytes, from.code + step * kStep, kStep);
   } else {
-    uint32_t plane = 0;
+    uint32_t plane[2] = {0, 0};   // of fifth bits, of sixth bits
     for (int pair = 0; pair < kSteps / 2; ++pair) {
       uint32_t even = u32(from.code + 8 * pair), odd = u32(from.code + 8 * pair + 4);
       uint32_t both = (even & 0x0f0f0f0fu) | (odd & 0x0f0f0f0fu) << 4;
       std::memcpy(cells + pair * kStepBytes, &both, 4);
-      plane |= ((even >> 4) & 0x01010101u) << (2 * pair) | ((odd >> 4) & 0x01010101u) << (2 * pair + 1);
+      for (int i = 0; i < 2; ++i)
+        plane[i] |= ((even >> (4 + i)) & 0x01010101u) << (2 * pair) | ((odd >> (4 + i)) & 0x01010101u) << (2 * pair + 1);
     }
-    if (to.codes == Codes::u5) std::memcpy(cells + 4 * kStepBytes, &plane, 4);
+    for (int i = 0; i < planes(to.codes); ++i) std::memcpy(cells + (4 + i) * kStepBytes, &plane[i], 4);
   }
   uint8_t* at = tile + to.scales_at + (size_t)g * scale_bytes(to.scales);
   if (!has_super(to.scales)) {
@@ -217,7 +218,7 @@ float column(const PackedView& p, const uint8_t* tile, int row, int k) {
   } else {
     int both = group[step / 2 * kStepBytes + cell];
     code = step % 2 ? both >> 4 : both & 15;
-    if (p.codes == Codes::u5) code |= ((group[4 * kStepBytes + cell] >> step) & 1) << 4;
+    for (int i = 0; i < planes(p.codes); ++i) code |= ((group[(4 + i) * kStepBytes + cell] >> step) & 1) << (4 + i);
   }
   const uint8_t* at = tile + p.scales_at + (size_t)g * scale_bytes(p.scales);
   if (p.scales == Scales::one) return half_value(u16(at + 2 * row)) * (float)(code - zero_point(p.codes, p.scales));
@@ -227,7 +228,7 @@ float column(const PackedView& p, const uint8_t* tile, int row, int k) {
   float d = half_value(u16(super + 2 * row)), e = half_value(u16(super + 2 * (kRows + row)));
   int h = in / 16;
   if (p.scales == Scales::super) return d * (float)at[row] * (float)code - e * (float)at[kRows + row];
-  if (p.scales == Scales::halves) return d * (float)(int8_t)at[h * kRows + row] * (float)code;
+  if (p.scales == Scales::halves) return d * (float)(int8_t)at[h * kRows + row] * (float)(code - zero_point(p.codes, p.scales));
   return d * (float)at[h * kRows + row] * (float)code - e * (float)at[(2 + h) * kRows + row];
 }
 
@@ -248,7 +249,7 @@ TypeInfo type_info(int type) {
     case Type::q3_k: return {256, 110, Codes::s8, Scales::halves};
     case Type::q4_k: return {256, 144, Codes::u4, Scales::super};
     case Type::q5_k: return {256, 176, Codes::u5, Scales::super};
-    case Type::q6_k: return {256, 210, Codes::s8, Scales::halves};
+    case Type::q6_k: return {256, 210, Codes::u6, Scales::halves};
     case Type::iq4_nl: return {32, 18, Codes::s8, Scales::one};
     case Type::iq4_xs: return {256, 136, Codes::s8, Scales::halves};
   }

@@ -8,11 +8,12 @@
 //             s8  8 x 64 bytes, signed
 //             u4  4 x 64 bytes: the low nibbles are step 2i, the high ones step 2i + 1
 //             u5  as u4, then 64 bytes whose bit j is the fifth bit of step j
+//             u6  as u5, then 64 bytes whose bit j is the sixth bit of step j
 //   scales  per group, 16 rows each:
 //             one         f16 s                                       w = s (code - zero)
 //             with_min    f16 s, f16 m                                w = s code + m
 //             super       u8 a, u8 b      s = d a,  m = -(e b)        d, e of the super-block of 256 columns
-//             halves      s8 a[2]         s = d a   per 16 columns    w = s code
+//             halves      s8 a[2]         s = d a   per 16 columns    w = s (code - zero)
 //             halves_min  u8 a[2], b[2]   s = d a,  m = -(e b) per 16 columns
 //   supers  per 256 columns: f16 d, f16 e, 16 rows each
 // Float tiles hold [cols][16 rows] values, nothing else.
@@ -37,7 +38,7 @@
 namespace gw {
 
 // Counts up whenever the same tensor would be packed into other bytes: files of packed matrices carry it.
-constexpr int kLayoutVersion = 3;
+constexpr int kLayoutVersion = 4;
 
 constexpr int kRows = 16;
 constexpr int kGroup = 32;
@@ -52,7 +53,7 @@ constexpr int kPanel = kPanelGroups * kGroup;
 constexpr int kMostOutliers = 32;
 constexpr int outliers(int cols) { return cols < 256 ? 4 : cols < 1024 ? 8 : cols < 2048 ? 16 : kMostOutliers; }
 
-enum class Codes : uint8_t { u4, u5, s8, split, f32, f16, bf16 };
+enum class Codes : uint8_t { u4, u5, u6, s8, split, f32, f16, bf16 };
 constexpr int kExact = 8;   // columns of each group of a split matrix whose low halves lie in the tile
 constexpr int kExactBytes = kStepBytes;
 
@@ -62,8 +63,9 @@ constexpr bool is_float(Codes c) { return c >= Codes::f32; }
 constexpr bool has_halves(Scales s) { return s >= Scales::halves; }
 constexpr bool has_min(Scales s) { return s == Scales::with_min || s == Scales::super || s == Scales::halves_min; }
 constexpr bool has_super(Scales s) { return s >= Scales::super; }
-constexpr int zero_point(Codes c, Scales s) { return s != Scales::one ? 0 : c == Codes::u4 ? 8 : c == Codes::u5 ? 16 : 0; }
-constexpr int code_bytes(Codes c) { return c == Codes::u4 || c == Codes::split ? 256 : c == Codes::u5 ? 320 : 512; }  // per group
+constexpr int zero_point(Codes c, Scales s) { return c == Codes::u6 ? 32 : s != Scales::one ? 0 : c == Codes::u4 ? 8 : c == Codes::u5 ? 16 : 0; }
+constexpr int code_bytes(Codes c) { return c == Codes::u4 || c == Codes::split ? 256 : c == Codes::u5 ? 320 : c == Codes::u6 ? 384 : 512; }  // per group
+constexpr int planes(Codes c) { return c == Codes::u5 ? 1 : c == Codes::u6 ? 2 : 0; }   // of single bits, after the nibbles
 constexpr int scale_bytes(Scales s) { return s == Scales::with_min || s == Scales::halves_min ? 64 : 32; }  // per group
 constexpr int float_bytes(Codes c) { return c == Codes::f32 ? 4 : 2; }
 

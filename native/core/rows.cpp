@@ -22,10 +22,10 @@ void rms_norm(const float* x, int rows, int n, const float* scale, float eps, fl
 }
 
 // Angles in double: at position 131,072 a float angle would be off by up to 0.008.
-void rope_table(const int* positions, int tokens, int n, double base, double stretch, float* out) {
+void rope_table(const int* positions, int tokens, int n, double base, double stretch, int turned, float* out) {
   int half = n / 2;
-  std::vector<double> frequency(half);
-  for (int i = 0; i < half; ++i) frequency[i] = std::pow(base, -2.0 * i / n) / stretch;
+  std::vector<double> frequency(half, 0.0);
+  for (int i = 0; i < turned; ++i) frequency[i] = std::pow(base, -2.0 * i / n) / stretch;
   parallel_for(tokens, 16, [&](int begin, int end, int) {
     for (int t = begin; t < end; ++t)
       for (int i = 0; i < half; ++i) {
@@ -80,6 +80,58 @@ void add(const float* a, const float* b, int rows, int n, float* out) {
   parallel_for(rows, grain(n), [&](int begin, int end, int) {
     size_t at = (size_t)begin * n;
     for (int r = begin; r < end; ++r, at += n) run.add(a + at, b + at, out + at, n);
+  });
+}
+
+void softcap(const float* x, float cap, int rows, int n, float* out) {
+  const Kernels& run = kernels();
+  parallel_for(rows, grain(n * 4), [&](int begin, int end, int) {
+    for (size_t r = begin; r < (size_t)end; ++r) run.softcap(x + r * n, cap, out + r * n, n);
+  });
+}
+
+void mean_square(const float* x, int rows, int n, float* out) {
+  const Kernels& run = kernels();
+  parallel_for(rows, grain(n), [&](int begin, int end, int) {
+    for (size_t r = begin; r < (size_t)end; ++r) out[r] = run.mean_square(x + r * n, n);
+  });
+}
+
+void softmax(const float* x, int rows, int n, float* out) {
+  const Kernels& run = kernels();
+  parallel_for(rows, grain(n * 4), [&](int begin, int end, int) {
+    for (size_t r = begin; r < (size_t)end; ++r) run.softmax(x + r * n, out + r * n, n);
+  });
+}
+
+void sparsify(const float* x, float deviations, int rows, int n, float* out) {
+  const Kernels& run = kernels();
+  parallel_for(rows, grain(n * 2), [&](int begin, int end, int) {
+    for (size_t r = begin; r < (size_t)end; ++r) run.sparsify(x + r * n, deviations, out + r * n, n);
+  });
+}
+
+void mix(const float* x, const float* factor, int tokens, int from, int to, int n, float* out) {
+  const Kernels& run = kernels();
+  parallel_for(tokens, grain(from * to * n), [&](int begin, int end, int) {
+    for (size_t t = begin; t < (size_t)end; ++t)
+      for (int i = 0; i < to; ++i) {
+        const float *f = factor + (t * to + i) * from, *source = x + t * from * n;
+        float* y = out + (t * to + i) * n;
+        run.scale(source, f[0], y, n);
+        for (int j = 1; j < from; ++j) run.add_scaled(y, f[j], source + (size_t)j * n, y, n);
+      }
+  });
+}
+
+void spread(const float* x, const float* factor, const float* d, int tokens, int streams, int n, float* out) {
+  const Kernels& run = kernels();
+  parallel_for(tokens, grain(streams * n), [&](int begin, int end, int) {
+    for (size_t t = begin; t < (size_t)end; ++t)
+      for (int i = 0; i < streams; ++i) {
+        size_t at = t * streams + i;
+        run.add_scaled(x + at * n, factor[at], d + t * n, out + at * n, n);
+      }
   });
 }
 

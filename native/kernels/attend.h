@@ -105,10 +105,10 @@ inline void attend_span_as(const AttendBlock& b, int span_first, float* out, flo
     scale_row(b.q + (r / b.heads) * b.q_token_stride + (size_t)(r % b.heads) * dim, b.scale, q + (size_t)r * dim, dim);
     max_seen[r] = -__builtin_inff();
   }
-  const int last_position = b.position + b.tokens - 1, oldest = b.window && b.position >= b.window ? b.position - b.window + 1 : 0;
+  const int oldest = b.window && b.position >= b.window ? b.position - b.window + 1 : 0;
   Seen seen{};
   seen.first = oldest > span_first ? oldest - span_first : 0;
-  seen.end = last_position - span_first + 1 < kSpan ? last_position - span_first + 1 : kSpan;
+  seen.end = b.furthest - span_first + 1 < kSpan ? b.furthest - span_first + 1 : kSpan;
   seen.first_page = seen.first / kPage;
   seen.end_page = (seen.end + kPage - 1) / kPage;
   for (int page = seen.first_page; page < seen.end_page; ++page) {
@@ -122,8 +122,8 @@ inline void attend_span_as(const AttendBlock& b, int span_first, float* out, flo
     for (; r < rows; ++r) score_rows<Kv, 1>(q + (size_t)r * dim, dim, seen.k[page], to + (size_t)r * kSpan);
   }
   for (int r = 0; r < rows; ++r) {
-    int position = b.position + r / b.heads - span_first;
-    int from = b.window && position >= b.window ? position - b.window + 1 : 0, to = position + 1 < seen.end ? position + 1 : seen.end;
+    int position = b.position + r / b.heads - span_first, past = b.reach[r / b.heads] - span_first + 1;
+    int from = b.window && position >= b.window ? position - b.window + 1 : 0, to = past < seen.end ? past : seen.end;
     soften<Kv>(seen, weights + (size_t)r * kSpan, from, to, slices * kPage, b.softcap, max_seen + r, sum + r);
   }
   for (int s = 0; s < slices; s += 2) {

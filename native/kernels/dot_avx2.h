@@ -1,7 +1,7 @@
 // Integer dot products of one group with 256-bit registers; meaning: dot_scalar.h.
 //
-// int8: vpmaddubsw multiplies unsigned by signed bytes into int16 pairs. Codes of 4 and 5 bits leave room to add
-// several pairs in int16 before widening: 8 steps x 2 x 15 x 127 and 4 steps x 2 x 31 x 127 are below 32,768. Signed
+// int8: vpmaddubsw multiplies unsigned by signed bytes into int16 pairs. Codes of 4 to 6 bits leave room to add several
+// pairs in int16 before widening: 8 steps x 2 x 15 x 127, 4 x 2 x 31 x 127 and 2 x 2 x 63 x 127 are below 32,768. Signed
 // 8-bit codes use |w| and x with w's sign, and widen at once (2 x 128 x 127 just fits).
 // int16: codes widened to int16, vpmaddwd.
 
@@ -21,10 +21,10 @@ inline void settle(__m256i& a) { asm volatile("" : "+x"(a)); }
 
 inline __m256i load256(const void* p) { return _mm256_loadu_si256((const __m256i*)p); }
 
-// Fifth bits of step `step`, at their place, from the plane of 32 cells.
-inline __m256i fifth_bits(__m256i plane, int step) {
-  __m256i moved = step < 4 ? _mm256_slli_epi16(plane, 4 - step) : _mm256_srli_epi16(plane, step - 4);
-  return _mm256_and_si256(moved, _mm256_set1_epi8(16));
+// Bits number `bit` of the codes of step `step`, at their place, from the plane of 32 cells.
+GW_INLINE __m256i bits_of_plane(__m256i plane, int step, int bit) {
+  __m256i moved = step < bit ? _mm256_slli_epi16(plane, bit - step) : _mm256_srli_epi16(plane, step - bit);
+  return _mm256_and_si256(moved, _mm256_set1_epi8((char)(1 << bit)));
 }
 
 template <Codes C, bool kUnpacked>
@@ -32,7 +32,8 @@ GW_INLINE __m256i load_step(const unsigned char* group, int step, int half) {
   if constexpr (C == Codes::s8 || kUnpacked) return load256(group + step * kStepBytes + 32 * half);
   __m256i both = load256(group + (step / 2) * kStepBytes + 32 * half);
   __m256i code = _mm256_and_si256(step % 2 ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
-  if constexpr (C == Codes::u5) code = _mm256_or_si256(code, fifth_bits(load256(group + 4 * kStepBytes + 32 * half), step));
+#pragma GCC unroll 2
+  for (int i = 0; i < planes(C); ++i) code = _mm256_or_si256(code, bits_of_plane(load256(group + (4 + i) * kStepBytes + 32 * half), step, 4 + i));
   return code;
 }
 
@@ -47,7 +48,7 @@ inline void unpack(const unsigned char* group, unsigned char* to) {
 template <Codes C, bool kUnpacked, int kFirst, int kCount, int NT>
 GW_INLINE void dot_bytes(const unsigned char* group, const signed char* const* x, __m256i (*wide)[2]) {
   const __m256i ones = _mm256_set1_epi16(1);
-  constexpr int kMost = C == Codes::s8 ? 1 : C == Codes::u5 ? 4 : 8, kRun = kMost < kCount ? kMost : kCount;   // steps added in int16
+  constexpr int kMost = C == Codes::s8 ? 1 : C == Codes::u6 ? 2 : C == Codes::u5 ? 4 : 8, kRun = kMost < kCount ? kMost : kCount;   // steps added in int16
   __m256i run[NT][2];
   for (int t = 0; t < NT; ++t) run[t][0] = run[t][1] = _mm256_setzero_si256();
 #pragma GCC unroll 8

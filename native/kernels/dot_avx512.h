@@ -27,10 +27,12 @@ GW_INLINE __m512i load_step(const unsigned char* group, int step) {
   if constexpr (kUnpacked) return _mm512_loadu_si512(group + step * kStepBytes);
   __m512i both = _mm512_loadu_si512(group + (step / 2) * kStepBytes);
   __m512i code = _mm512_and_si512(step % 2 ? _mm512_srli_epi16(both, 4) : both, _mm512_set1_epi8(15));
-  if constexpr (C == Codes::u5) {
-    __m512i plane = _mm512_loadu_si512(group + 4 * kStepBytes);
-    __m512i moved = step < 4 ? _mm512_slli_epi16(plane, step < 4 ? 4 - step : 0) : _mm512_srli_epi16(plane, step < 4 ? 0 : step - 4);
-    code = _mm512_or_si512(code, _mm512_and_si512(moved, _mm512_set1_epi8(16)));
+#pragma GCC unroll 2
+  for (int i = 0; i < planes(C); ++i) {
+    __m512i plane = _mm512_loadu_si512(group + (4 + i) * kStepBytes);
+    const int left = 4 + i - step;   // negative: to the right
+    __m512i moved = left >= 0 ? _mm512_slli_epi16(plane, left >= 0 ? left : 0) : _mm512_srli_epi16(plane, left >= 0 ? 0 : -left);
+    code = _mm512_or_si512(code, _mm512_and_si512(moved, _mm512_set1_epi8((char)(16 << i))));
   }
   return code;
 }

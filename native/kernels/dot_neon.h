@@ -14,13 +14,13 @@ inline I16 times16_plus(I16 a, int x) {
 
 constexpr int kTiles = 1, kShift = 0;
 
-// What two steps share in one byte: 16 cells at `both` and, for five bits, at `plane`.
+// What two steps share in one byte: 16 cells at `both` and, for fifth and sixth bits, in `plane`.
 template <Codes C>
-inline int8x16_t nibble(uint8x16_t both, uint8x16_t plane, int step) {
+inline int8x16_t nibble(uint8x16_t both, const uint8x16_t* plane, int step) {
   uint8x16_t code = step % 2 ? vshrq_n_u8(both, 4) : vandq_u8(both, vdupq_n_u8(15));
-  if constexpr (C == Codes::u5) {   // a shift by a negative count is one to the right
-    uint8x16_t fifth = vshlq_u8(plane, vdupq_n_s8((signed char)(4 - step)));
-    code = vorrq_u8(code, vandq_u8(fifth, vdupq_n_u8(16)));
+  for (int i = 0; i < planes(C); ++i) {   // a shift by a negative count is one to the right
+    uint8x16_t bits = vshlq_u8(plane[i], vdupq_n_s8((signed char)(4 + i - step)));
+    code = vorrq_u8(code, vandq_u8(bits, vdupq_n_u8((unsigned char)(16 << i))));
   }
   return vreinterpretq_s8_u8(code);
 }
@@ -29,9 +29,9 @@ inline int8x16_t nibble(uint8x16_t both, uint8x16_t plane, int step) {
 template <Codes C, bool kUnpacked>
 inline int8x16_t load_codes(const unsigned char* group, int step, int i) {
   if constexpr (C == Codes::s8 || kUnpacked) return vreinterpretq_s8_u8(vld1q_u8(group + step * kStepBytes + 16 * i));
-  uint8x16_t both = vld1q_u8(group + step / 2 * kStepBytes + 16 * i), plane = both;
-  if constexpr (C == Codes::u5) plane = vld1q_u8(group + 4 * kStepBytes + 16 * i);
-  return nibble<C>(both, plane, step);
+  uint8x16_t plane[2];
+  for (int j = 0; j < planes(C); ++j) plane[j] = vld1q_u8(group + (4 + j) * kStepBytes + 16 * i);
+  return nibble<C>(vld1q_u8(group + step / 2 * kStepBytes + 16 * i), plane, step);
 }
 
 template <Codes C, int kCount = kSteps>

@@ -1,7 +1,7 @@
 // Dot products for CPUs without byte dot products: products widen to int16 or int32 at once.
 //
 // int8: smlal adds products of bytes in int16, column by column. Codes of 4 and 5 bits leave room for a whole group
-// (8 x 31 x 127 is below 32,768), signed ones for two steps (2 x 128 x 127), then they are added up in int32.
+// (8 x 31 x 127 is below 32,768), those of 6 bits for half of one (4 x 63 x 127), signed ones for two steps (2 x 128 x 127), then they are added up in int32.
 // int16: columns are taken apart (ld4), so that lanes are rows and a row's sum never leaves its lane.
 
 constexpr int kTokens = 2, kTokensWide = 4;
@@ -28,7 +28,7 @@ inline void multiply_step(const unsigned char* group, int step, int side, bool i
 // Adds to sums. Rows are taken eight at a time, so that their sums stay in registers.
 template <Codes C, bool kUnpacked, int kFirst, int kCount, int NT>
 inline void dot_bytes(const unsigned char* group, const signed char* const* x, I16* sums) {
-  constexpr int kRun = C == Codes::s8 || kCount == 2 ? 2 : kCount;   // steps that may be added in int16
+  constexpr int kRun = C == Codes::s8 || kCount == 2 ? 2 : C == Codes::u6 ? 4 : kCount;   // steps that may be added in int16
   for (int side = 0; side < 2; ++side) {
     int16x8_t run[NT][4];
     int32x4_t wide[NT][4];   // a row's sum in two lanes
@@ -53,10 +53,13 @@ inline void dot_bytes(const unsigned char* group, const signed char* const* x, I
 template <Codes C, bool kUnpacked>
 inline int8x16x4_t load_columns(const unsigned char* group, int step) {
   if constexpr (C == Codes::s8 || kUnpacked) return vld4q_s8((const int8_t*)group + step * kStepBytes);
-  uint8x16x4_t both = vld4q_u8(group + step / 2 * kStepBytes), plane = both;
-  if constexpr (C == Codes::u5) plane = vld4q_u8(group + 4 * kStepBytes);
+  uint8x16x4_t both = vld4q_u8(group + step / 2 * kStepBytes), planes_of[2];
+  for (int i = 0; i < planes(C); ++i) planes_of[i] = vld4q_u8(group + (4 + i) * kStepBytes);
   int8x16x4_t codes;
-  for (int c = 0; c < kStep; ++c) codes.val[c] = nibble<C>(both.val[c], plane.val[c], step);
+  for (int c = 0; c < kStep; ++c) {
+    const uint8x16_t plane[2] = {planes_of[0].val[c], planes_of[1].val[c]};
+    codes.val[c] = nibble<C>(both.val[c], plane, step);
+  }
   return codes;
 }
 

@@ -1,7 +1,7 @@
 // Integer dot products, the definition the other targets are held to.
 //
 // A step is four columns of sixteen rows. Codes come packed (packed.h) or, kUnpacked, one byte each in the form that
-// unpack writes: unsigned for codes of 4 and 5 bits; codes of 8 bits are multiplied where they lie. What a target adds
+// unpack writes: unsigned for codes of 4 to 6 bits; codes of 8 bits are multiplied where they lie. What a target adds
 // to signed codes to make them unsigned is its kShift; `start` takes it, and the format's zero point, off again.
 
 struct I16 {
@@ -20,7 +20,7 @@ inline int code_at(const unsigned char* group, int step, int cell) {
   if constexpr (kUnpacked) return group[step * kStepBytes + cell];
   int both = group[(step / 2) * kStepBytes + cell];
   int code = step % 2 ? both >> 4 : both & 15;
-  if constexpr (C == Codes::u5) code |= ((group[4 * kStepBytes + cell] >> step) & 1) << 4;
+  for (int i = 0; i < planes(C); ++i) code |= ((group[(4 + i) * kStepBytes + cell] >> step) & 1) << (4 + i);
   return code;
 }
 

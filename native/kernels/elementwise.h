@@ -40,6 +40,20 @@ void add_rows(const float* a, const float* b, float* y, int n) {
   if (i < n) store_n(y + i, add(load_n(a + i, n - i), load_n(b + i, n - i)), n - i);
 }
 
+void add_scaled(const float* x, float factor, const float* d, float* y, int n) {
+  V16 f = set1(factor);
+  int i = 0;
+  for (; i + 16 <= n; i += 16) store(y + i, fma(load(d + i), f, load(x + i)));
+  if (i < n) store_n(y + i, fma(load_n(d + i, n - i), f, load_n(x + i, n - i)), n - i);
+}
+
+void softcap(const float* x, float cap, float* y, int n) {
+  V16 c = set1(cap);
+  int i = 0;
+  for (; i + 16 <= n; i += 16) store(y + i, mul(c, tanh(div(load(x + i), c))));
+  if (i < n) store_n(y + i, mul(c, tanh(div(load_n(x + i, n - i), c))), n - i);
+}
+
 void scale_row(const float* x, float factor, float* y, int n) {
   V16 f = set1(factor);
   int i = 0;

@@ -210,7 +210,7 @@ inline void quantised_any(const PackedView& w, int tile, int tiles, const Activa
   if (w.codes == Codes::C && w.scales == Scales::S) return quantised_tiles<Codes::C, Scales::S, kWide>(w, tile, tiles, x, begin, end, y, ld, scratch);
   GW_CASE(u4, one) GW_CASE(u4, with_min) GW_CASE(u4, super)
   GW_CASE(u5, one) GW_CASE(u5, with_min) GW_CASE(u5, super)
-  GW_CASE(s8, one) GW_CASE(s8, halves) GW_CASE(s8, halves_min) GW_CASE(split, one)
+  GW_CASE(u6, halves) GW_CASE(s8, one) GW_CASE(s8, halves) GW_CASE(s8, halves_min) GW_CASE(split, one)
 #undef GW_CASE
 }
 

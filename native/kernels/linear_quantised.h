@@ -38,8 +38,8 @@ inline V16 column_codes(const unsigned char* group, int k) {
   int step = k / kStep, lane = k % kStep;
   if constexpr (C == Codes::s8) return cell_s8(group + step * kStepBytes, lane);
   V16 low = cell_bits(group + step / 2 * kStepBytes, 8 * lane + 4 * (step % 2), 15);
-  if constexpr (C == Codes::u4) return low;
-  return fma(set1(16.0f), cell_bits(group + 4 * kStepBytes, 8 * lane + step, 1), low);
+  for (int i = 0; i < planes(C); ++i) low = fma(set1((float)(16 << i)), cell_bits(group + (4 + i) * kStepBytes, 8 * lane + step, 1), low);
+  return low;
 }
 
 inline void join(const PackedView& w, int tile, int g, unsigned char* to);   // head.h

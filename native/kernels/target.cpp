@@ -62,6 +62,7 @@ inline float fma_scalar(float a, float b, float c) { return __builtin_fmaf(a, b,
 #endif
 #include "math.h"
 #include "elementwise.h"
+#include "reductions.h"
 #include "quantise.h"
 #include "linear_float.h"
 #include "linear_quantised.h"
@@ -76,7 +77,7 @@ inline float fma_scalar(float a, float b, float c) { return __builtin_fmaf(a, b,
 const Kernels& GW_JOIN(kernels_, GW_TARGET)() {
   namespace here = GW_JOIN(target_, GW_TARGET);
   static constexpr Kernels table = {
-      GW_STRING(GW_TARGET), here::kPlanes, here::rms_norm, here::rope,         here::geglu,     here::add_rows, here::quantise,
+      GW_STRING(GW_TARGET), here::kPlanes, here::rms_norm, here::rope,         here::geglu,     here::add_rows, here::add_scaled, here::softcap, here::mean_square, here::softmax, here::sparsify, here::quantise,
       here::linear_quantised, here::head_scan, here::head_refine, here::head_exact, here::linear_float, here::attend_span, here::attend_merge, here::write_kv, here::scale_row, here::argmax,
       here::top_k,          here::log_sum_exp, here::probe_read, here::probe_dots,
   };

@@ -46,9 +46,9 @@ struct Cache {
   }
 };
 
-AttendBlock block(const Shape& s, const Cache& c, const float* q) {
+AttendBlock block(const Shape& s, const Cache& c, const float* q, const std::vector<int>& reach) {
   return {q, (int64_t)s.heads * s.head_dim, s.format, c.k.get(), c.v.get(), c.table.get(), c.pages, 2, 1, s.head_dim, s.heads,
-          s.tokens, s.position, s.window, 0.3f, s.softcap};
+          s.tokens, s.position, reach.data(), *std::max_element(reach.begin(), reach.end()), s.window, 0.3f, s.softcap};
 }
 
 // All spans of a block folded together: outputs, maxima, sums.
@@ -56,7 +56,9 @@ std::vector<float> attended(const Kernels& run, const Shape& s, const Sequence& 
   int rows = s.tokens * s.heads, dim = s.head_dim;
   Cache cache(run, s, sequence);
   auto q = exact_copy(queries);
-  AttendBlock b = block(s, cache, q.get());
+  std::vector<int> reach(s.tokens);
+  for (int t = 0; t < s.tokens; ++t) reach[t] = s.position + t;
+  AttendBlock b = block(s, cache, q.get(), reach);
   auto out = exactly<float>((size_t)rows * dim), max = exactly<float>(rows), sum = exactly<float>(rows);
   auto part = exactly<float>((size_t)rows * dim), part_max = exactly<float>(rows), part_sum = exactly<float>(rows);
   auto scratch = exactly<float>((size_t)rows * (dim + kSpan));

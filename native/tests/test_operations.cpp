@@ -23,13 +23,13 @@ std::vector<float> layer(const Packed& w, const std::vector<float>& x, bool wide
   for (int t = 0; t < tokens; ++t) positions[t] = t;
   linear(x.data(), tokens, cols, {&w.view()}, wide, {y.data()});
   rms_norm(y.data(), tokens, rows, scale.data(), 1e-6f, normed.data());
-  rope_table(positions.data(), tokens, kDim, 10000.0, 1.0, angles.data());
+  rope_table(positions.data(), tokens, kDim, 10000.0, 1.0, kDim / 2, angles.data());
   rope(normed.data(), tokens, rows / kDim, kDim, angles.data(), turned.data());
   LayerCache cache{format, k.get(), v.get(), table.data(), 4, 1, kDim};
   std::vector<float> keys;   // the first head's
   for (int t = 0; t < tokens; ++t) keys.insert(keys.end(), turned.begin() + t * rows, turned.begin() + t * rows + kDim);
   cache_write(cache, keys.data(), keys.data(), slots.data(), positions.data(), tokens);
-  attend(cache, turned.data(), slots.data(), positions.data(), tokens, rows / kDim, 0.2f, 40, 0.0f, attended.data());
+  attend(cache, turned.data(), slots.data(), positions.data(), nullptr, tokens, rows / kDim, 0.2f, 40, 0.0f, attended.data());
   geglu(attended.data(), turned.data(), tokens, rows, gated.data());
   add(gated.data(), y.data(), tokens, rows, gated.data());
   embed(w.view(), positions.data(), 3, 25.0f, y.data());
@@ -87,6 +87,30 @@ TEST("a norm joined with a rotation, and a sum with a norm, are the two one afte
       check_same_bits({added.get(), added.get() + all}, sum, std::string(run.name) + ": the sum of add_norm");
       check_same_bits({after.get(), after.get() + all}, expected, std::string(run.name) + ": the norm of add_norm");
       got.insert(got.end(), after.get(), after.get() + all);
+      return got;
+    });
+  }
+}
+
+TEST("operations on rows and streams give the same bits on every target") {
+  Random random(44);
+  for (int n : {6, 16, 33, 64}) {
+    const int rows = 5, streams = 4;
+    const size_t one = (size_t)rows * n, all = one * streams;
+    auto x = exact_copy(random.normals(all)), d = exact_copy(random.normals(one)), factor = exact_copy(random.normals((size_t)rows * streams * streams));
+    auto capped = exactly<float>(one), soft = exactly<float>(one), sparse = exactly<float>(one), squares = exactly<float>(rows);
+    auto mixed = exactly<float>(all), changed = exactly<float>(all);
+    same_on_every_target(std::to_string(n) + " values", [&](const Kernels&) {
+      softcap(d.get(), 3.0f, rows, n, capped.get());
+      softmax(d.get(), rows, n, soft.get());
+      sparsify(d.get(), 0.5f, rows, n, sparse.get());
+      mean_square(d.get(), rows, n, squares.get());
+      mix(x.get(), factor.get(), rows, streams, streams, n, mixed.get());
+      spread(x.get(), factor.get(), d.get(), rows, streams, n, changed.get());
+      std::vector<float> got(capped.get(), capped.get() + one);
+      for (const float* part : {soft.get(), sparse.get()}) got.insert(got.end(), part, part + one);
+      got.insert(got.end(), squares.get(), squares.get() + rows);
+      for (const float* part : {mixed.get(), changed.get()}) got.insert(got.end(), part, part + all);
       return got;
     });
   }

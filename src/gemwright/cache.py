@@ -13,6 +13,7 @@ import math
 import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,14 @@ def pages_for(tokens: int) -> int:
     return -(-tokens // PAGE_TOKENS)
 
 
+class LayerShape(NamedTuple):
+    """What one layer keeps. window: the keys a token sees, itself included; 0 for all. head_dim: width of a head."""
+
+    window: int
+    kv_heads: int
+    head_dim: int
+
+
 @dataclass
 class _Sequence:
     """An open slot. last: the block of its last known page; known: so many pages are. promised: by pool, in order."""
@@ -40,14 +49,12 @@ class _Sequence:
 class KVCache:
     """Room for `capacity_tokens` tokens of up to `max_sequences` sequences.
 
-    windows: for each layer the keys it sees, 0 for all. max_step_tokens: the most tokens one sequence has in a step.
+    layers: those that keep keys and values. max_step_tokens: the most tokens one sequence has in a step.
     """
 
     def __init__(
         self,
-        windows: Sequence[int],
-        kv_heads: int,
-        head_dim: int,
+        layers: Sequence[LayerShape],
         *,
         capacity_tokens: int,
         max_step_tokens: int,
@@ -58,19 +65,19 @@ class KVCache:
         self._prefixes = Prefixes()
         self._pools = {
             window: self._pool(window, pages_for(capacity_tokens), max_step_tokens, max_sequences)
-            for window in sorted(set(windows))
+            for window in sorted({layer.window for layer in layers})
         }
         self._sequences: dict[int, _Sequence] = {}
         self.max_step_tokens = max_step_tokens
         self.capacity_tokens = capacity_tokens
         self._layers = []
-        for window in windows:
-            pool = self._pools[window]
-            k, v = (_lazy_zeros((pool.count, kv_heads, size)) for size in page_bytes(format, head_dim))
-            self._layers.append(PagedLayer(k, v, pool.table, window, format))
+        for layer in layers:
+            pool = self._pools[layer.window]
+            k, v = (_lazy_zeros((pool.count, layer.kv_heads, size)) for size in page_bytes(format, layer.head_dim))
+            self._layers.append(PagedLayer(k, v, pool.table, layer.window, format))
 
     def layer(self, index: int) -> PagedLayer:
-        """The cache of layer `index`."""
+        """The cache of number `index` of the layers."""
         return self._layers[index]
 
     @property

@@ -155,7 +155,7 @@ def _build(
     architecture = require_architecture(checkpoint, ARCHITECTURES)
     ops.configure(settings)
     store = Store(settings.cache_dir / "packed", settings.packed_bytes, announce)
-    network = ARCHITECTURES[architecture](checkpoint, precision, store)
+    network = ARCHITECTURES[architecture].build(checkpoint, precision, store)
     if cache_format is not None:
         network.kv_format = ops.KVFormat[cache_format.upper()]
     tokenizer = Tokenizer.from_checkpoint(checkpoint)

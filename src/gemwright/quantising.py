@@ -109,7 +109,7 @@ def _alike(described: Description, kind: TensorType) -> dict[str, TensorType]:
     """Every matrix as `kind`. Raises UsageError where it is stored in a type that is not converted."""
     types: dict[str, TensorType] = {}
     for name, tensor in described.tensors.items():
-        types[name] = kind if len(tensor.shape) == 2 else tensor.type
+        types[name] = kind if tensor.is_matrix else tensor.type
         if tensor.type is not types[name] and tensor.type not in CONVERTIBLE:
             raise UsageError(
                 f"Tensor {tensor.name} is stored as {tensor.type.name}, which is not converted again.",
@@ -135,7 +135,7 @@ def _metadata(described: Description, types: Mapping[str, TensorType]) -> dict[s
         metadata["tokenizer.ggml.tokens"] = StringArray(pieces.raw, len(pieces.types))
     sizes: dict[str, int] = {}
     for name, kind in types.items():
-        if len(described.tensors[name].shape) == 2 and name != "embed":
+        if described.tensors[name].is_matrix and name != "embed":
             sizes[kind.name] = sizes.get(kind.name, 0) + described.tensors[name].values
     main = max(sizes, key=lambda name: sizes[name])
     kept = metadata.get("general.file_type", 0)
@@ -144,7 +144,7 @@ def _metadata(described: Description, types: Mapping[str, TensorType]) -> dict[s
 
 def _entry(row: Weight, described: Description, kind: TensorType) -> Entry:
     tensor = described.tensors[row.name]
-    if len(tensor.shape) == 2:
+    if tensor.is_matrix:
         return Entry(row.gguf, kind, tensor.shape, lambda: _slabs(tensor, kind))
     offset = np.float32(1 if row.add_one and described.checkpoint.kind == "safetensors" else 0)
     return Entry(row.gguf, TensorType.F32, tensor.shape, lambda: [(tensor.to_f32() + offset).view(np.uint8)])

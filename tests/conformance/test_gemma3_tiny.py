@@ -20,7 +20,7 @@ SEED = 20261123
 
 def network(name: str, precision: Precision = "default") -> Network:
     checkpoint = open_checkpoint(golden(name).path)
-    return ARCHITECTURES[checkpoint.architecture](checkpoint, precision)
+    return ARCHITECTURES[checkpoint.architecture].build(checkpoint, precision)
 
 
 @pytest.mark.parametrize("target", TARGETS)

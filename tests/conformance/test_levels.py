@@ -24,14 +24,14 @@ TOKENS = np.random.default_rng(7).integers(0, 300, 48).astype(np.int32)
 
 def network(path: Path, level: str, store: Store | None = None) -> Network:
     checkpoint = replace(open_checkpoint(path), level=level)
-    return ARCHITECTURES[checkpoint.architecture](checkpoint, LEVELS[level].precision, store)
+    return ARCHITECTURES[checkpoint.architecture].build(checkpoint, LEVELS[level].precision, store)
 
 
 def bounded(path: Path, level: str) -> Network:
     """`network`, but "stored" with keys and values in float32: only weights may differ there, and none do."""
     checkpoint = replace(open_checkpoint(path), level=level)
     precision = "exact" if level == "stored" else LEVELS[level].precision
-    return ARCHITECTURES[checkpoint.architecture](checkpoint, precision)
+    return ARCHITECTURES[checkpoint.architecture].build(checkpoint, precision)
 
 
 def logits(net: Network) -> np.ndarray:

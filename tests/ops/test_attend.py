@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gemwright import ops
-from gemwright.cache import KVCache
+from gemwright.cache import KVCache, LayerShape
 from gemwright.ops import reference
 from gemwright.step import F32, Step
 
@@ -26,9 +26,7 @@ def make_cache(
     format: ops.KVFormat = ops.KVFormat.F32,
 ) -> KVCache:
     return KVCache(
-        [window],
-        kv_heads,
-        head_dim,
+        [LayerShape(window, kv_heads, head_dim)],
         capacity_tokens=3 * 768,
         max_step_tokens=step_tokens,
         max_sequences=sequences,
@@ -79,6 +77,34 @@ def test_attend_is_the_reference(target, heads, kv_heads, head_dim, window, soft
     y = in_chunks(make_cache(window, kv_heads, head_dim), length, q, k, v, softcap)
     expected = reference.attend(q, k, v, positions, positions, 0.25, window or None, softcap or None)
     np.testing.assert_allclose(y, expected, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("window", [0, 1, 40, 300])
+def test_a_reach_lets_tokens_see_what_follows_them(target, window, rng):
+    length = 600 if target != "scalar" else 290
+    q, k, v = qkv(rng, length, 4, 2, 24)
+    positions = np.arange(length)
+    reach = np.minimum(positions + rng.integers(0, 400, length), length - 1).astype(np.int32)
+    cache = make_cache(window, 2, 24)
+    slot = cache.open(length)
+    step = Step(np.zeros(length, np.int32), positions.astype(np.int32), np.full(length, slot, np.int32))
+    ops.cache_write(cache.layer(0), step, k, v)
+    y = ops.attend(q, cache.layer(0), step, 0.25, reach=reach)
+    expected = reference.attend(q, k, v, positions, positions, 0.25, window or None, reach=reach)
+    np.testing.assert_allclose(y, expected, rtol=2e-4, atol=2e-5)
+    own = ops.attend(q, cache.layer(0), step, 0.25, reach=step.positions)
+    np.testing.assert_array_equal(own, ops.attend(q, cache.layer(0), step, 0.25))
+
+
+def test_a_reach_that_cannot_be_is_refused(rng):
+    cache = make_cache(0, 1, 16)
+    slot = cache.open(40)
+    q, k, v = qkv(rng, 2, 2, 1, 16)
+    step = Step(np.zeros(2, np.int32), np.arange(2, dtype=np.int32), np.full(2, slot, np.int32))
+    ops.cache_write(cache.layer(0), step, k, v)
+    for reach, words in (([0, 0], "sees itself"), ([1, 700], "page"), ([1], "as long as slots")):
+        with pytest.raises(ValueError, match=words):
+            ops.attend(q, cache.layer(0), step, 1.0, reach=np.array(reach, np.int32))
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda f: f.name)

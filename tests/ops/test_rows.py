@@ -55,6 +55,68 @@ def test_add_adds(target, cols, rng):
     np.testing.assert_array_equal(ops.add(a, b), a + b)
 
 
+@pytest.mark.parametrize("cols", SIZES)
+def test_softcap_is_the_reference(target, cols, rng):
+    x = rng.normal(size=(3, cols)).astype(np.float32) * 60
+    y = ops.softcap(x, 30.0)
+    np.testing.assert_allclose(y, reference.softcap(x, 30.0), atol=3e-5)
+    assert (np.abs(y) <= 30).all()
+
+
+@pytest.mark.parametrize("cols", SIZES)
+def test_softmax_is_the_reference(target, cols, rng):
+    x = rng.normal(size=(3, cols)).astype(np.float32) * 9
+    np.testing.assert_allclose(ops.softmax(x), reference.softmax(x), rtol=1e-5, atol=1e-30)
+
+
+@pytest.mark.parametrize("cols", SIZES)
+def test_sparsify_is_the_reference(target, cols, rng):
+    x = rng.normal(size=(3, cols)).astype(np.float32) * 4 + 3
+    for deviations in (-1.0, 0.0, 1.6448536):
+        y = ops.sparsify(x, deviations)
+        np.testing.assert_allclose(y, reference.sparsify(x, deviations), rtol=1e-4, atol=1e-5)
+    assert not ops.sparsify(x, 100.0).any()
+    if cols > 1:
+        assert ops.sparsify(x, 0.0).any()
+
+
+@pytest.mark.parametrize("cols", SIZES)
+def test_mean_square_is_the_reference(target, cols, rng):
+    x = rng.normal(size=(5, cols)).astype(np.float32) * 4
+    np.testing.assert_allclose(ops.mean_square(x), reference.mean_square(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("cols", SIZES)
+@pytest.mark.parametrize(("outputs", "inputs"), [(4, 4), (1, 3), (2, 1)])
+def test_mix_and_spread_are_the_reference(target, cols, outputs, inputs, rng):
+    x = rng.normal(size=(5, inputs, cols)).astype(np.float32)
+    factor = rng.normal(size=(5, outputs, inputs)).astype(np.float32)
+    np.testing.assert_allclose(ops.mix(x, factor), reference.mix(x, factor), rtol=1e-5, atol=1e-5)
+    shares, change = rng.normal(size=(5, inputs)).astype(np.float32), rng.normal(size=(5, cols)).astype(np.float32)
+    np.testing.assert_allclose(ops.spread(x, shares, change), reference.spread(x, shares, change), atol=1e-5)
+
+
+def test_operations_on_streams_refuse_what_does_not_fit(rng):
+    x = rng.normal(size=(5, 4, 8)).astype(np.float32)
+    with pytest.raises(ValueError, match="do not fit"):
+        ops.mix(x, np.zeros((5, 4, 3), np.float32))
+    with pytest.raises(ValueError, match="do not fit"):
+        ops.spread(x, np.zeros((5, 3), np.float32), x[:, 0].copy())
+    with pytest.raises(ValueError, match="positive cap"):
+        ops.softcap(x[:, 0].copy(), 0.0)
+
+
+@pytest.mark.parametrize("turned", [0, 1, 5, 16])
+def test_only_the_first_pairs_are_turned(target, turned, rng):
+    positions = np.array([0, 7, 9000], np.int32)
+    x = rng.normal(size=(3, 2, 32)).astype(np.float32)
+    y = ops.rope(x, ops.rope_table(positions, 32, 10_000.0, 1.0, turned))
+    table = reference.rope_table(positions, 32, 10_000.0, 1.0, turned)
+    np.testing.assert_allclose(y, reference.rope(x, table), rtol=1e-5, atol=2e-6)
+    kept = [*range(turned, 16), *range(16 + turned, 32)]
+    np.testing.assert_array_equal(y[..., kept], x[..., kept])
+
+
 @pytest.mark.parametrize("cols", [*SIZES, 262_144])
 def test_argmax_takes_the_first_of_equals(target, cols, rng):
     x = rng.normal(size=cols).astype(np.float32)

@@ -30,7 +30,7 @@ def checkpoint() -> Checkpoint:
 @lru_cache(maxsize=2)
 def network(precision: Precision) -> Network:
     """Our engine's network of it."""
-    return ARCHITECTURES[checkpoint().architecture](checkpoint(), precision)
+    return ARCHITECTURES[checkpoint().architecture].build(checkpoint(), precision)
 
 
 def tokens(text: str) -> I32:

@@ -9,12 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemwright.cache import KVCache, pages_for
+from gemwright.cache import KVCache, LayerShape, pages_for
 from gemwright.errors import CapacityError
 
 
 def cache(capacity: int = 320, window: int = 40, step: int = 16, sequences: int = 4) -> KVCache:
-    return KVCache([window, 0], 1, 8, capacity_tokens=capacity, max_step_tokens=step, max_sequences=sequences)
+    return KVCache(
+        [LayerShape(window, 1, 8), LayerShape(0, 1, 8)],
+        capacity_tokens=capacity,
+        max_step_tokens=step,
+        max_sequences=sequences,
+    )
 
 
 def owned(kv: KVCache, layer: int, slot: int) -> list[int]:
@@ -81,6 +86,6 @@ def test_an_unused_cache_takes_no_memory():
         return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
     before = resident()
-    kv = KVCache([0] * 8, 1, 256, capacity_tokens=65_536, max_step_tokens=512, max_sequences=4)
+    kv = KVCache([LayerShape(0, 1, 256)] * 8, capacity_tokens=65_536, max_step_tokens=512, max_sequences=4)
     assert kv.nbytes > 500 << 20
     assert resident() - before < 8 << 20

@@ -34,7 +34,7 @@ def store(tmp_path: Path, said: list[str]) -> Store:
 
 def network(path: Path, store: Store | None, precision: Precision = "default") -> Network:
     checkpoint = open_checkpoint(path)
-    return ARCHITECTURES[checkpoint.architecture](checkpoint, precision, store)
+    return ARCHITECTURES[checkpoint.architecture].build(checkpoint, precision, store)
 
 
 def logits(net: Network, tokens: np.ndarray) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_with_a_packed_file_no_tensor_of_the_source_is_read(
     checkpoint = open_checkpoint(g.path)
     for tensor in checkpoint.tensors.values():
         object.__setattr__(tensor, "data", np.broadcast_to(np.uint8(0), tensor.data.shape))
-    found = ARCHITECTURES[checkpoint.architecture](checkpoint, "default", store)
+    found = ARCHITECTURES[checkpoint.architecture].build(checkpoint, "default", store)
     np.testing.assert_array_equal(logits(found, g.tokens), expected)
 
 
@@ -133,11 +133,12 @@ def test_the_identity_of_a_model_is_that_of_its_files_not_of_its_place(tmp_path:
 def test_load_keeps_packed_models_in_the_cache_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     used: list[Store] = []
 
-    def build(checkpoint: object, precision: str, store: Store) -> Network:
-        used.append(store)
-        return network(golden("grouped").path, None)
+    class Watched:
+        def build(self, checkpoint: object, precision: str, store: Store) -> Network:
+            used.append(store)
+            return network(golden("grouped").path, None)
 
-    monkeypatch.setattr(loading, "ARCHITECTURES", {"gemma3_text": build})
+    monkeypatch.setattr(loading, "ARCHITECTURES", {"gemma3_text": Watched()})
     monkeypatch.setattr(loading.Tokenizer, "from_checkpoint", lambda checkpoint: ToyTokenizer())
     monkeypatch.setenv("GEMWRIGHT_PACKED_GB", "1.5")
     loading.load(golden("grouped").path, cache_dir=tmp_path, announce=[].append)
@@ -153,7 +154,7 @@ def test_the_real_model_computes_the_same_bits_from_a_packed_file(
     tokens = real_model.tokens("english")[:48]
     checkpoint = real_model.checkpoint()
     for _ in range(2):
-        found = ARCHITECTURES[checkpoint.architecture](checkpoint, precision, store)
+        found = ARCHITECTURES[checkpoint.architecture].build(checkpoint, precision, store)
         expected = logits(real_model.network(precision), tokens)
         np.testing.assert_array_equal(logits(found, tokens), expected)
     assert len(said) == 1

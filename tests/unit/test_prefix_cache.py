@@ -10,14 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemwright.cache import KVCache
+from gemwright.cache import KVCache, LayerShape
 from gemwright.ops import PAGE_TOKENS
 
 WINDOW, STEP = 40, 48
 
 
 def cache(capacity: int = 640, sequences: int = 4, windows: Sequence[int] = (WINDOW, 0)) -> KVCache:
-    return KVCache(list(windows), 1, 1, capacity_tokens=capacity, max_step_tokens=STEP, max_sequences=sequences)
+    return KVCache(
+        [LayerShape(window, 1, 1) for window in windows],
+        capacity_tokens=capacity,
+        max_step_tokens=STEP,
+        max_sequences=sequences,
+    )
 
 
 class Driven:
@@ -125,7 +130,9 @@ def test_a_long_text_is_taken_up_at_its_end_though_its_middle_is_gone_from_the_w
 
 
 def test_of_ten_thousand_tokens_only_the_last_page_is_computed_again() -> None:
-    kv = KVCache([512, 0], 1, 1, capacity_tokens=10_240, max_step_tokens=512, max_sequences=2)
+    kv = KVCache(
+        [LayerShape(512, 1, 1), LayerShape(0, 1, 1)], capacity_tokens=10_240, max_step_tokens=512, max_sequences=2
+    )
     text = [i % 997 for i in range(10_000)]
     slot = kv.reserve(10_100)
     for start in range(0, 10_000, 500):

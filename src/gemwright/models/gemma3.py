@@ -9,29 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from types import MappingProxyType
 
 import numpy as np
 
 from gemwright import ops
-from gemwright.cache import KVCache
+from gemwright.cache import KVCache, LayerShape
+from gemwright.models.architecture import Architecture
+from gemwright.models.decoder import Decoder
 from gemwright.models.gemma3_config import Config
+from gemwright.models.gemma3_gguf import gguf_metadata
 from gemwright.models.weights import Loader
-from gemwright.step import F32, I32, Cost, Step
+from gemwright.step import F32, Step
 from gemwright.weights import Weight
 
-__all__ = ["HEADS", "VISION", "WIDE", "Config", "Gemma3", "weights"]
+__all__ = ["ARCHITECTURE", "VISION", "Config", "Gemma3", "weights"]
 
 VISION = ("vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector.")
 """What multimodal checkpoints hold beside the text model."""
-
-
-WIDE = ("embed",)
-"""Matrices whose inputs need int16: int8 there, even with outliers kept, costs half of all the accuracy lost
-(docs/decisions/activation-precision.md)."""
-
-HEADS = MappingProxyType({"embed": "final_norm"})
-"""The embedding is the output head too, and the final norm tells which of its columns weigh most."""
 
 
 def weights(c: Config) -> tuple[Weight, ...]:
@@ -102,29 +96,24 @@ class Layer:
         )
 
 
-class Gemma3:
+class Gemma3(Decoder):
     """The network: `forward` for hidden states, `logits` for the rows that need them."""
 
+    config: Config
+
     def __init__(self, config: Config, load: Loader) -> None:
-        self.config = config
-        self.kv_format = ops.KVFormat.F32 if load.precision == "exact" else ops.KVFormat.F16
-        """How caches made from now on keep keys and values."""
-        self.embed = load.matrix("embed")
-        self.final_norm = load.vector("final_norm")
+        super().__init__(config, load)
         self.layers = [Layer.load(load, i) for i in range(config.layers)]
 
-    def new_cache(self, *, capacity_tokens: int, max_step_tokens: int, max_sequences: int) -> KVCache:
-        """An empty cache of this model's shape."""
-        c = self.config
-        return KVCache(
-            c.windows,
-            c.kv_heads,
-            c.head_dim,
-            capacity_tokens=capacity_tokens,
-            max_step_tokens=max_step_tokens,
-            max_sequences=max_sequences,
-            format=self.kv_format,
-        )
+    def cache_layers(self) -> list[LayerShape]:
+        """Every layer, with its window."""
+        return [LayerShape(window, self.config.kv_heads, self.config.head_dim) for window in self.config.windows]
+
+    attended_layers = cache_layers
+
+    def matrices(self) -> list[ops.Matrix]:
+        """Seven a layer."""
+        return [matrix for w in self.layers for matrix in (w.q, w.k, w.v, w.o, w.gate, w.up, w.down)]
 
     def forward(self, step: Step, cache: KVCache, rows: Sequence[int] | None = None) -> F32:
         """Hidden states after the final norm: float32[T, D], or [len(rows), D] of those tokens of the step alone.
@@ -151,35 +140,6 @@ class Gemma3:
             x, normed = self._block(w, x, q, next_norm, cache.layer(i), step)
         return normed
 
-    def logits(self, hidden: F32) -> F32:
-        """Scores of every token of the vocabulary: float32[n, V]. hidden: float32[n, D]. The head is the embedding."""
-        return ops.linear(hidden, self.embed)[0]
-
-    def cost(self, depth: int) -> Cost:
-        """What the token after `depth` others takes: every matrix once, the embedding as the head."""
-        c = self.config
-        matrices = [matrix for w in self.layers for matrix in (w.q, w.k, w.v, w.o, w.gate, w.up, w.down)]
-        keys = sum(min(depth + 1, window) if window else depth + 1 for window in c.windows)
-        return Cost(
-            weight_bytes=self.embed.scanned_bytes + sum(matrix.nbytes for matrix in matrices),
-            cache_bytes=keys * c.kv_heads * sum(ops.page_bytes(self.kv_format, c.head_dim)) // ops.PAGE_TOKENS,
-            layer_multiplications=sum(matrix.rows * matrix.cols for matrix in matrices),
-            head_multiplications=self.embed.rows * self.embed.cols,
-        )
-
-    def candidates(self, hidden: F32, k: int, below: int) -> tuple[I32, F32]:
-        """The k largest of each row of `logits`, of ids < below only: (int32[n, k], float32[n, k]), largest first.
-
-        Of equal ones the lowest id first. A row with a NaN or an infinity gives NaN.
-        """
-        if self.embed.is_split:
-            return ops.largest(hidden, self.embed, k, below)
-        ids, values = np.zeros((len(hidden), k), np.int32), np.full((len(hidden), k), np.nan, np.float32)
-        for i, row in enumerate(self.logits(hidden)[:, :below]):
-            if np.isfinite(row).all():
-                ids[i], values[i] = ops.top_k(row, k)
-        return ids, values
-
     def _qkv(self, w: Layer, normed: F32, table: F32) -> tuple[F32, F32, F32]:
         """Queries [T, N, H], keys and values [T, K, H]; queries and keys normed and turned."""
         c = self.config
@@ -196,3 +156,6 @@ class Gemma3:
         x, normed = ops.add_norm(x, y, w.attn_out, w.ffn_in, eps)
         (y,) = ops.linear(ops.linear_geglu(normed, w.gate, w.up), w.down)
         return ops.add_norm(x, y, w.ffn_out, next_norm, eps)
+
+
+ARCHITECTURE = Architecture("gemma3", Config, weights, Gemma3, gguf_metadata, ignore=VISION)

@@ -12,11 +12,13 @@ from typing import Literal
 import numpy as np
 
 from gemwright import ops
-from gemwright.step import F32
+from gemwright.errors import UnsupportedModel
+from gemwright.step import F32, I32
 from gemwright.store import Bytes, Store, Wanted
 from gemwright.weights import (
     CONVERSION_VERSION,
     Checkpoint,
+    Tensor,
     TensorType,
     Weight,
     converted,
@@ -28,6 +30,17 @@ from gemwright.weights import (
 
 Precision = Literal["default", "exact"]
 """How activations meet quantised weights: in int8 where the model tolerates it, or in int16 everywhere."""
+
+
+class Table:
+    """A tensor[rows, cols] in its file, read row by row."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+
+    def rows(self, ids: I32) -> F32:
+        """float32[n, cols], what the file's values mean. ids: int32[n]. Raises IndexError outside the table."""
+        return self._tensor.rows(ids)
 
 
 class Loader:
@@ -44,16 +57,20 @@ class Loader:
         precision: Precision,
         wide: tuple[str, ...] = (),
         heads: Mapping[str, str] = MappingProxyType({}),
+        tables: tuple[str, ...] = (),
         ignore: tuple[str, ...] = (),
         store: Store | None = None,
     ) -> None:
         """wide: last parts of the names of matrices whose inputs need int16 even at the default precision.
 
         heads: matrices split for `ops.largest` where their type allows, each with the vector that scales its inputs.
+        tables: matrices of which only single rows are read, from the file.
         store: where packed models are kept; without one the tensors are packed in memory.
         """
-        self._tensors = match(rows, checkpoint, ignore=ignore)
-        self._types = plan_types(checkpoint, self._tensors)
+        matched = match(rows, checkpoint, ignore=ignore)
+        self._tables = {name: matched.pop(name) for name in tables if name in matched}
+        self._tensors = matched
+        self._types = plan_types(checkpoint, matched)
         self._offset = {row.name: 1.0 if row.add_one and checkpoint.kind == "safetensors" else 0.0 for row in rows}
         self.precision = precision
         self._wide = wide
@@ -65,9 +82,24 @@ class Loader:
         """The tensor packed for the kernels."""
         if name not in self._kept:
             return self._pack(name)
-        tensor = self._tensors[name]
-        rows, cols = tensor.shape
+        rows, cols = self._tensors[name].matrix_shape
         return ops.Matrix.over(self._type(name), self._kept[name], rows, cols, wide=self._is_wide(name))
+
+    def matrices(self, name: str) -> list[ops.Matrix]:
+        """The matrices of a stack, tensor[n, rows, cols], where they lie in its packed form.
+
+        Raises UnsupportedModel for rows that are not whole tiles.
+        """
+        whole, (count, rows, cols) = self.matrix(name), self._tensors[name].shape
+        if rows % ops.TILE_ROWS:
+            raise UnsupportedModel(f"{name}: matrices of a stack need a multiple of {ops.TILE_ROWS} rows, not {rows}.")
+        size = whole.nbytes // count
+        parts = [whole.packed[i * size : (i + 1) * size] for i in range(count)]
+        return [ops.Matrix.over(self._type(name), part, rows, cols, wide=whole.wide) for part in parts]
+
+    def table(self, name: str) -> Table:
+        """A matrix of which a step reads a few rows: it stays in the file."""
+        return Table(self._tables[name])
 
     def vector(self, name: str) -> F32:
         """The tensor in float32, with the one added that safetensors files leave out of norm scales."""
@@ -78,7 +110,7 @@ class Loader:
 
     def _pack(self, name: str) -> ops.Matrix:
         tensor = self._tensors[name]
-        rows, cols = tensor.shape
+        rows, cols = tensor.matrix_shape
         weigh = self._float(self._heads[name]) if name in self._heads else None
         planned = self._types[name]
         convert = None if planned is tensor.type else partial(converted, tensor, to=planned)
@@ -111,8 +143,8 @@ class Loader:
 
     def _make(self) -> Iterator[Bytes]:
         for name, tensor in self._tensors.items():
-            yield self._pack(name).packed if len(tensor.shape) == 2 else self._float(name).view(np.uint8)
+            yield self._pack(name).packed if tensor.is_matrix else self._float(name).view(np.uint8)
 
     def _packed_bytes(self, name: str) -> int:
         tensor = self._tensors[name]
-        return ops.packed_bytes(self._type(name), *tensor.shape) if len(tensor.shape) == 2 else 4 * tensor.values
+        return ops.packed_bytes(self._type(name), *tensor.matrix_shape) if tensor.is_matrix else 4 * tensor.values

@@ -49,11 +49,26 @@ def cache_write(layer: PagedLayer, step: Step, k: F32, v: F32) -> None:
     _native.cache_write(k, v, layer.k, layer.v, int(layer.format), layer.table, step.slots, step.positions)
 
 
-def attend(q: F32, layer: PagedLayer, step: Step, scale: float, softcap: float = 0.0) -> F32:
+_OWN: I32 = np.empty(0, np.int32)
+
+
+def attend(q: F32, layer: PagedLayer, step: Step, scale: float, softcap: float = 0.0, reach: I32 | None = None) -> F32:
     """softmax(scale · q kᵀ) v over the keys each token may see: float32[T, N, H]. q: [T, N, H], N a multiple of K.
 
-    The step's own keys must have been written before. softcap c > 0 replaces scores s by c · tanh(s / c).
+    A token at position p sees those at p − window < k ≤ reach, which must have been written before.
+    softcap c > 0 replaces scores s by c · tanh(s / c).
+    reach: int32[T], the last position each token sees, not before its own; its own by default.
     """
     return _native.attend(
-        q, layer.k, layer.v, int(layer.format), layer.table, step.slots, step.positions, scale, layer.window, softcap
+        q,
+        layer.k,
+        layer.v,
+        int(layer.format),
+        layer.table,
+        step.slots,
+        step.positions,
+        _OWN if reach is None else reach,
+        scale,
+        layer.window,
+        softcap,
     )

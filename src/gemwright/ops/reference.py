@@ -44,13 +44,15 @@ def rms_norm(x: F32, scale: F32, eps: float) -> F32:
     return np.asarray(x / np.sqrt(mean_square + np.float32(eps)) * scale, np.float32)
 
 
-def rope_table(positions: I32, head_dim: int, base: float, factor: float = 1.0) -> F32:
+def rope_table(positions: I32, head_dim: int, base: float, factor: float = 1.0, turned: int | None = None) -> F32:
     """Cosines, then sines, of the angles position / factor · base^(-2h/H) of the H/2 pairs h: [T] → [T, H].
 
-    Angles in float64, so that position 100,000 is as exact as position 1. `factor` is linear rope scaling.
-    Source: arXiv:2104.09864 eq. 34; arXiv:2306.15595 for the scaling.
+    Angles in float64, so that position 100,000 is as exact as position 1. `factor` is linear rope scaling. Pairs from
+    `turned` on have the angle 0. Source: arXiv:2104.09864 eq. 34; arXiv:2306.15595 for the scaling; for `turned`
+    transformers 5.23, `modeling_rope_utils.py`, "proportional".
     """
     frequencies = float(base) ** (-2.0 * np.arange(head_dim // 2) / head_dim)
+    frequencies[turned if turned is not None else head_dim // 2 :] = 0.0
     angles = np.outer(np.asarray(positions, np.float64) / factor, frequencies)
     return np.concatenate([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)
 
@@ -86,11 +88,13 @@ def attend(
     scale: float,
     window: int | None = None,
     softcap: float | None = None,
+    reach: I32 | None = None,
 ) -> F32:
-    """Causal attention of one sequence with grouped heads: [T, N, H], [S, K, H], [S, K, H] → [T, N, H].
+    """Attention of one sequence with grouped heads: [T, N, H], [S, K, H], [S, K, H] → [T, N, H].
 
-    Query head n reads key head n // (N/K). A key is seen iff 0 ≤ q_position - k_position < window: the window
-    counts the query's own key. Scores are scaled, then capped (cap · tanh(score / cap)), then masked.
+    Query head n reads key head n // (N/K). A key is seen iff q_position - window < k_position ≤ reach, which is the
+    query's own position by default; the window counts the query's own key. Scores are scaled, then capped
+    (cap · tanh(score / cap)), then masked.
     Source: arXiv:2503.19786 §2.
     """
     group = q.shape[1] // k.shape[1]
@@ -99,11 +103,41 @@ def attend(
     if softcap is not None:
         scores = np.float32(softcap) * np.tanh(scores / np.float32(softcap))
     distance = np.asarray(q_positions)[:, None] - np.asarray(k_positions)[None, :]
-    seen = distance >= 0
+    last = q_positions if reach is None else reach
+    seen = np.asarray(k_positions)[None, :] <= np.asarray(last)[:, None]
     if window is not None:
         seen &= distance < window
     weights = softmax(np.where(seen, scores, np.float32(-np.inf)))
     return np.ascontiguousarray(np.matmul(weights, v.transpose(1, 0, 2)).transpose(1, 0, 2))
+
+
+def softcap(x: F32, cap: float) -> F32:
+    """cap · tanh(x / cap). Source: arXiv:2408.00118 §2."""
+    y: F32 = np.float32(cap) * np.tanh(x / np.float32(cap))
+    return y
+
+
+def sparsify(x: F32, deviations: float) -> F32:
+    """max(x − mean − deviations · std, 0) along the last axis, std over all n values. Source: arXiv:2506.06644."""
+    mean, std = np.mean(x, axis=-1, keepdims=True), np.std(x, axis=-1, keepdims=True)
+    y: F32 = np.maximum(x - mean - np.float32(deviations) * std, np.float32(0))
+    return y
+
+
+def mean_square(x: F32) -> F32:
+    """mean(x²) along the last axis: [T, n] → [T]."""
+    return np.asarray(np.mean(np.square(x), axis=-1), np.float32)
+
+
+def mix(x: F32, factor: F32) -> F32:
+    """Every output stream a sum of the input streams, by factors of the token: [T, J, D], [T, I, J] → [T, I, D]."""
+    return np.asarray(np.matmul(factor, x), np.float32)
+
+
+def spread(x: F32, factor: F32, d: F32) -> F32:
+    """To every stream its share of one change: [T, I, D], [T, I], [T, D] → [T, I, D]."""
+    y: F32 = x + factor[..., None] * d[:, None, :]
+    return y
 
 
 def argmax(row: F32) -> int:

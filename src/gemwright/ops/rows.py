@@ -17,9 +17,12 @@ def rms_norm(x: F32, scale: F32, eps: float) -> F32:
     return _native.rms_norm(x, scale, eps)
 
 
-def rope_table(positions: I32, head_dim: int, base: float, stretch: float = 1.0) -> F32:
-    """Cosines, then sines, of position / stretch · base^(−2h/H): float32[T, H]. positions: int32[T]."""
-    return _native.rope_table(positions, head_dim, base, stretch)
+def rope_table(positions: I32, head_dim: int, base: float, stretch: float = 1.0, turned: int | None = None) -> F32:
+    """Cosines, then sines, of position / stretch · base^(−2h/H): float32[T, H]. positions: int32[T].
+
+    turned: only the first so many of the H/2 pairs have an angle, the others 0; all by default.
+    """
+    return _native.rope_table(positions, head_dim, base, stretch, head_dim // 2 if turned is None else turned)
 
 
 def rope(x: F32, table: F32) -> F32:
@@ -48,6 +51,36 @@ def geglu_mul(gate: F32, up: F32) -> F32:
 def add(a: F32, b: F32) -> F32:
     """a + b, both [T, D]."""
     return _native.add(a, b)
+
+
+def softcap(x: F32, cap: float) -> F32:
+    """cap · tanh(x / cap), to an absolute 1e-7 of cap: [T, n]. arXiv:2408.00118, section 2."""
+    return _native.softcap(x, cap)
+
+
+def softmax(x: F32) -> F32:
+    """exp(x) / Σ exp(x) of each row: [T, n]."""
+    return _native.softmax(x)
+
+
+def sparsify(x: F32, deviations: float) -> F32:
+    """max(x − mean(x) − deviations · std(x), 0) of each row, std of all its values: [T, n]. arXiv:2506.06644."""
+    return _native.sparsify(x, deviations)
+
+
+def mean_square(x: F32) -> F32:
+    """mean(x²) of each row: float32[T]. x: [T, n]."""
+    return _native.mean_square(x)
+
+
+def mix(x: F32, factor: F32) -> F32:
+    """Σ_j factor[t, i, j] · x[t, j]: float32[T, I, D]. x: [T, J, D], factor: [T, I, J]."""
+    return _native.mix(x, factor)
+
+
+def spread(x: F32, factor: F32, d: F32) -> F32:
+    """x[t, i] + factor[t, i] · d[t]: float32[T, I, D]. x: [T, I, D], factor: [T, I], d: [T, D]."""
+    return _native.spread(x, factor, d)
 
 
 def argmax(row: F32) -> int:

@@ -18,7 +18,7 @@ from gemwright.weights.tensor import Tensor
 from gemwright.weights.types import TensorType
 
 FLOATS = (TensorType.F32, TensorType.F16, TensorType.BF16)
-TABLES = ("embed", "head")
+TABLES = ("embed", "per_layer_embed")
 """Matrices with a row for each token: they need 8 bits even where the others do with 4."""
 
 
@@ -73,11 +73,11 @@ def plan_types(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[st
 
 
 def _type(name: str, tensor: Tensor, level: str, is_small: bool) -> TensorType:
-    if level == "stored" or len(tensor.shape) != 2:
+    if level == "stored" or not tensor.is_matrix:
         return tensor.type
     if tensor.type not in FLOATS:
         return tensor.type if is_small or tensor.type not in CONVERTIBLE else _quantised(name, tensor, level)
-    if level == "performance" or tensor.shape[1] % TensorType.Q4_0.block_values:
+    if level == "performance" or tensor.shape[-1] % TensorType.Q4_0.block_values:
         return TensorType.BF16 if tensor.type is TensorType.F32 else tensor.type
     on_grid = ops.is_on_q4_0_grid(tensor.data, int(tensor.type))  # ends at the first block that is not
     release(tensor.data)
@@ -87,12 +87,12 @@ def _type(name: str, tensor: Tensor, level: str, is_small: bool) -> TensorType:
 def _quantised(name: str, tensor: Tensor, level: str) -> TensorType:
     if level != "maximum_efficiency" or name in TABLES:
         return TensorType.Q8_0
-    return TensorType.Q4_K if tensor.shape[1] % TensorType.Q4_K.block_values == 0 else TensorType.Q5_0
+    return TensorType.Q4_K if tensor.shape[-1] % TensorType.Q4_K.block_values == 0 else TensorType.Q5_0
 
 
 def _mean_bits(tensors: Mapping[str, Tensor], types: Mapping[str, TensorType]) -> float:
     """Of the layers' quantised matrices: floats that no block fits are too few to matter in any Gemma."""
-    counted = [n for n, t in tensors.items() if len(t.shape) == 2 and n not in TABLES and types[n] not in FLOATS]
+    counted = [n for n, t in tensors.items() if t.is_matrix and n not in TABLES and types[n] not in FLOATS]
     values = sum(tensors[name].values for name in counted)
     return sum(tensors[name].values * bits_per_value(types[name]) for name in counted) / max(values, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,23 @@ class Tensor:
     def values(self) -> int:
         """How many numbers it holds."""
         return self.data.size // self.type.block_bytes * self.type.block_values
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it is a matrix, or a stack of matrices."""
+        return len(self.shape) in (2, 3)
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """(rows, cols); those of a stack lie one below the other."""
+        return prod(self.shape[:-1]), self.shape[-1]
+
+    def rows(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """float32[n, cols]: these rows of a matrix, exactly. Raises IndexError outside it."""
+        if len(ids) and not 0 <= ids.min() <= ids.max() < self.shape[0]:
+            raise IndexError(f"tensor {self.name} has rows 0 to {self.shape[0] - 1}")
+        stored = self.data.reshape(self.shape[0], -1)[ids]
+        return dequantize(self.type, stored.reshape(-1)).reshape(len(ids), -1)
 
     def to_f32(self) -> npt.NDArray[np.float32]:
         """float32[shape], a fresh array: what the stored blocks mean, exactly."""

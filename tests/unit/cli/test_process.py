@@ -76,6 +76,7 @@ class _Terminal:
     def __init__(self, command: list[str]) -> None:
         self._child, self._fd = pty.fork()
         if self._child == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests run in the background inherit that it is ignored
             os.environ |= {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
             os.execv(command[0], command)
         self._seen = b""
