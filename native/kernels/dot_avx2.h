@@ -32,7 +32,6 @@ GW_INLINE __m256i load_step(const unsigned char* group, int step, int half) {
   if constexpr (C == Codes::s8 || kUnpacked) return load256(group + step * kStepBytes + 32 * half);
   __m256i both = load256(group + (step / 2) * kStepBytes + 32 * half);
   __m256i code = _mm256_and_si256(step % 2 ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
-#pragma GCC unroll 2
   for (int i = 0; i < planes(C); ++i) code = _mm256_or_si256(code, bits_of_plane(load256(group + (4 + i) * kStepBytes + 32 * half), step, 4 + i));
   return code;
 }

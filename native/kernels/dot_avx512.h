@@ -27,7 +27,6 @@ GW_INLINE __m512i load_step(const unsigned char* group, int step) {
   if constexpr (kUnpacked) return _mm512_loadu_si512(group + step * kStepBytes);
   __m512i both = _mm512_loadu_si512(group + (step / 2) * kStepBytes);
   __m512i code = _mm512_and_si512(step % 2 ? _mm512_srli_epi16(both, 4) : both, _mm512_set1_epi8(15));
-#pragma GCC unroll 2
   for (int i = 0; i < planes(C); ++i) {
     __m512i plane = _mm512_loadu_si512(group + (4 + i) * kStepBytes);
     const int left = 4 + i - step;   // negative: to the right
@@ -124,15 +123,30 @@ GW_INLINE void dot(const unsigned char* const* codes, const signed char* const* 
 #if GW_VNNI
   } else {
     __m512i high[NT][P];
-    const signed char* low[NT];
-    for (int t = 0; t < NT; ++t) {
-      low[t] = x[t] + plane;
+    for (int t = 0; t < NT; ++t)
       for (int p = 0; p < P; ++p) high[t][p] = _mm512_setzero_si512();
+    if constexpr (kUnpacked) {
+      const signed char* low[NT];
+      for (int t = 0; t < NT; ++t) low[t] = x[t] + plane;
+      dot_bytes<C, kUnpacked, kFirst, kCount, P, NT>(codes, x, high);
+      dot_bytes<C, kUnpacked, kFirst, kCount, P, NT>(codes, low, acc);
+    } else {   // codes take a few instructions: each step's are made once, for both planes
+#pragma GCC unroll 8
+      for (int step = kFirst; step < kFirst + kCount; ++step) {
+        __m512i w[P];
+        for (int p = 0; p < P; ++p) w[p] = load_step<C, kUnpacked>(codes[p], step);
+#pragma GCC unroll 8
+        for (int t = 0; t < NT; ++t) {
+          const signed char* at = x[t] + step * kStep;
+          for (int p = 0; p < P; ++p) {
+            high[t][p] = multiply_add<C>(high[t][p], w[p], four(at));
+            acc[t][p] = multiply_add<C>(acc[t][p], w[p], four(at + plane));
+          }
+        }
+      }
     }
-    dot_bytes<C, kUnpacked, kFirst, kCount, P, NT>(codes, x, high);
     for (int t = 0; t < NT; ++t)
       for (int p = 0; p < P; ++p) acc[t][p] = _mm512_add_epi32(acc[t][p], _mm512_slli_epi32(high[t][p], 8));
-    dot_bytes<C, kUnpacked, kFirst, kCount, P, NT>(codes, low, acc);
 #else
   } else {
     dot_words<C, kUnpacked, kFirst, kCount, P, NT>(codes, x, acc);

@@ -112,6 +112,7 @@ inline void few_tokens(const PackedView& w, int tile_index, const Activations& x
   for (int g = 0; g < x.groups; ++g, codes += code_bytes(C)) {
     ask_for<code_bytes(C)>(codes, w.tile_bytes);
     if (g % 2 == 0) ask_for<64>(tile + w.scales_at + (size_t)g * scale_bytes(S), w.tile_bytes);
+    if (has_super(S) && g % 8 == 0) ask_for<64>(tile + w.supers_at + (size_t)g * 8, w.tile_bytes);
     V16 s[2], m[2];
     load_scales<S>(w, tile, g, s, m);
     unsigned char joined[C == Codes::split ? kGroup * kRows : 1];
@@ -140,8 +141,10 @@ inline void few_tokens(const PackedView& w, int tile_index, const Activations& x
       if ((g + 1) % kPanelGroups == 0 || g + 1 == x.groups)
         for (int t = 0; t < NT; ++t) {
           V16 sum = acc[t];
-          for (; next[t] < x.outliers && outlier_at[t][next[t]] < (g + 1) * kGroup; ++next[t])
+          for (; next[t] < x.outliers && outlier_at[t][next[t]] < (g + 1) * kGroup; ++next[t]) {
+            ask_for<128>(tile + next[t] * 128, 2 * w.tile_bytes);   // memory is not left idle meanwhile
             sum = fma(weight_column<C, S>(w, tile_index, outlier_at[t][next[t]]), set1(outlier[t][next[t]]), sum);
+          }
           acc[t] = sum;
         }
   }
