@@ -68,11 +68,11 @@ def _decode(tokens: int = 128, *, depth: int = 0, batch: int = 1) -> Work:
     return Work("decode", generate=tokens, depth=depth, batch=batch)
 
 
-def _random(model: str) -> tuple[Row, Row]:
-    tokens = 64 if model.startswith("1B") else 32
+def _random(shape: str, kind: str, tokens: int = 32) -> tuple[Row, Row]:
+    name = model = f"{shape} {kind}"
     return (
-        Row(f"{model} random, prefill 512", _prefill(512), {LLAMA: 3.0}, model=model),
-        Row(f"{model} random, decode {tokens}", _decode(tokens), {LLAMA: 1.25}, model=model),
+        Row(f"{name}, prefill 512", _prefill(512), {LLAMA: 3.0}, model=model),
+        Row(f"{name}, decode {tokens}", _decode(tokens), {LLAMA: 1.25}, model=model),
     )
 
 
@@ -88,10 +88,10 @@ ROWS: tuple[Row, ...] = (
     Row("peak memory", Work("memory"), {LLAMA: 1 / 0.8}),
     Row("1 thread, prefill 512", _prefill(512), {LLAMA: 3.0, OPENVINO: None}, threads=1),
     Row("1 thread, decode 128", _decode(), {LLAMA: 1.5, OPENVINO: None}, threads=1),
-    *_random("1B Q4_0"),
-    *_random("1B Q4_K_M"),
-    *_random("4B Q4_0"),
-    *_random("4B Q4_K_M"),
+    *_random("gemma-3-1b", "Q4_0", 64),
+    *_random("gemma-3-1b", "Q4_K_M", 64),
+    *_random("gemma-3-4b", "Q4_0"),
+    *_random("gemma-3-4b", "Q4_K_M"),
     Row("AVX2, prefill 512", _prefill(512), {LLAMA: 1.5}, target="avx2"),
     Row("AVX2, decode 128", _decode(), {LLAMA: 1.2}, target="avx2"),
 )
