@@ -1,4 +1,5 @@
 // Attention over pages, kernel by kernel: windows, spans, soft-capping, head sizes.
+#include <algorithm>
 #include <cmath>
 
 #include "check.h"
