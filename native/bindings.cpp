@@ -232,7 +232,7 @@ NB_MODULE(_native, m) {
         require(rows % gw::kRows == 0 || first + rows == to.rows, "fill: not a whole number of tiles");
         require(data.shape(0) == (size_t)rows * self.row_bytes(), "fill: data is not of the size its shape needs");
         nb::gil_scoped_release free;
-        self.fill(data.data(), first, rows);
+        return self.fill(data.data(), first, rows);
       }, arg("data").noconvert(), arg("first"), arg("rows"))
       .def("choose", [](gw::Packed& self, In<int32_t, nb::ndim<1>> columns) {
         const gw::PackedView& to = self.view();

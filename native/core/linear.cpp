@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <mutex>
 #include <stdexcept>
@@ -144,12 +145,14 @@ size_t Packed::row_bytes() const {
   return (size_t)view_.cols / info.block_values * info.block_bytes;
 }
 
-void Packed::fill(const uint8_t* data, int first, int rows) {
+bool Packed::fill(const uint8_t* data, int first, int rows) {
   const size_t row_bytes = this->row_bytes();
+  std::atomic<bool> finite{true};
   parallel_for((rows + kRows - 1) / kRows, 8, [&](int begin, int end, int) {
     for (int i = begin; i < end; ++i)
-      pack_tile((Type)type_, data + (size_t)i * kRows * row_bytes, row_bytes, view_, first / kRows + i, std::min(kRows, rows - i * kRows));
+      if (!pack_tile((Type)type_, data + (size_t)i * kRows * row_bytes, row_bytes, view_, first / kRows + i, std::min(kRows, rows - i * kRows))) finite = false;
   });
+  return finite;
 }
 
 void linear(const float* x, int tokens, int cols, const std::vector<const PackedView*>& w, bool wide, const std::vector<float*>& out) {

@@ -18,7 +18,8 @@ class Packed {
   // What bytes() of such a matrix would be.
   static size_t bytes_of(int type, int rows, int cols);
   // Packs `rows` rows from `first` on, a whole number of tiles or all that is left. data: row by row, without padding.
-  void fill(const uint8_t* data, int first, int rows);
+  // False if there are numbers among them that are not finite.
+  bool fill(const uint8_t* data, int first, int rows);
   // Of a split matrix, before it is filled: which columns are exact, kExact of each group, ascending. [groups * kExact]
   void choose(const int32_t* columns);
   const PackedView& view() const { return view_; }

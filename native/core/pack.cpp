@@ -153,13 +153,23 @@ void place(const Group& from, const PackedView& to, uint8_t* tile, int row, int 
     for (int h = 0; h < 2; ++h) at[(2 + h) * kRows + row] = from.b[h];
 }
 
+bool is_finite(uint16_t half) { return (half & 0x7c00) != 0x7c00; }
+bool is_finite(const Group& g) { return is_finite(g.s) && is_finite(g.m) && is_finite(g.d) && is_finite(g.e); }
+
+// A stored number of a float type.
+bool is_finite(Codes codes, U8 at) {
+  if (codes == Codes::f32) return (u32(at) & 0x7f800000u) != 0x7f800000u;
+  return codes == Codes::f16 ? is_finite(u16(at)) : (u16(at) & 0x7f80) != 0x7f80;
+}
+
 float rounded_up(double norm) { return std::isfinite(norm) ? (float)(norm * (1 + 1e-6)) : std::numeric_limits<float>::infinity(); }
 
 // One tile of a split matrix; its exact columns have been chosen.
-void split_tile(U8 from, size_t row_bytes, const PackedView& to, int tile_index, int rows) {
+bool split_tile(U8 from, size_t row_bytes, const PackedView& to, int tile_index, int rows) {
   uint8_t *tile = const_cast<uint8_t*>(to.tile(tile_index)), *bytes = const_cast<uint8_t*>(to.data);
   const int32_t* columns = to.exact_columns();
   float most_bound = 0, most_norm = 0;
+  bool finite = true;
   for (int r = 0; r < rows; ++r) {
     const int row = tile_index * kRows + r;
     uint8_t* low = const_cast<uint8_t*>(to.low(row));
@@ -167,6 +177,7 @@ void split_tile(U8 from, size_t row_bytes, const PackedView& to, int tile_index,
     for (int g = 0; g < to.groups(); ++g, low += kGroup / 2) {
       Group group;
       read_group(Type::q8_0, from + r * row_bytes, g, group);
+      finite = finite && is_finite(group);
       uint8_t half[2][kGroup];
       double s = half_value(group.s);
       bool exact[kGroup] = {};
@@ -199,6 +210,7 @@ void split_tile(U8 from, size_t row_bytes, const PackedView& to, int tile_index,
   }
   std::memcpy(bytes + to.tile_bounds_at + (size_t)tile_index * 4, &most_bound, 4);
   std::memcpy(bytes + to.tile_bounds_at + (size_t)(to.tiles() + tile_index) * 4, &most_norm, 4);
+  return finite;
 }
 
 float split_column(const PackedView& p, const uint8_t* tile, int row, int k) {
@@ -256,21 +268,28 @@ TypeInfo type_info(int type) {
   throw std::invalid_argument("tensor type " + std::to_string(type) + " is not one of those that can be packed");
 }
 
-void pack_tile(Type type, U8 from, size_t row_bytes, const PackedView& to, int tile_index, int rows) {
+bool pack_tile(Type type, U8 from, size_t row_bytes, const PackedView& to, int tile_index, int rows) {
   if (to.codes == Codes::split) return split_tile(from, row_bytes, to, tile_index, rows);
   uint8_t* tile = const_cast<uint8_t*>(to.tile(tile_index));
+  bool finite = true;
   if (is_float(to.codes)) {
     int bytes = float_bytes(to.codes);
     for (int r = 0; r < rows; ++r)
-      for (int k = 0; k < to.cols; ++k) std::memcpy(tile + ((size_t)k * kRows + r) * bytes, from + r * row_bytes + (size_t)k * bytes, bytes);
-    return;
+      for (int k = 0; k < to.cols; ++k) {
+        U8 value = from + r * row_bytes + (size_t)k * bytes;
+        finite = finite && is_finite(to.codes, value);
+        std::memcpy(tile + ((size_t)k * kRows + r) * bytes, value, bytes);
+      }
+    return finite;
   }
   for (int g = 0; g < to.groups(); ++g)
     for (int r = 0; r < rows; ++r) {
       Group group;
       read_group(type, from + r * row_bytes, g, group);
+      finite = finite && is_finite(group);
       place(group, to, tile, r, g);
     }
+  return finite;
 }
 
 void unpack_row(const PackedView& from, int row, float* to) {

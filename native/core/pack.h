@@ -20,7 +20,8 @@ struct TypeInfo {
 TypeInfo type_info(int type);
 
 // Fills the first `rows` rows of tile `tile` of `to` (writable memory at to.data) from as many of `row_bytes` each.
-void pack_tile(Type type, const uint8_t* from, size_t row_bytes, const PackedView& to, int tile, int rows);
+// False if a scale, or a value of a float type, is NaN or infinite.
+bool pack_tile(Type type, const uint8_t* from, size_t row_bytes, const PackedView& to, int tile, int rows);
 // The values of one row: exactly what the file's format defines, as float32.
 void unpack_row(const PackedView& from, int row, float* to);
 

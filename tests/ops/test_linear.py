@@ -9,7 +9,7 @@ from gemwright import _native, ops
 from gemwright.ops import reference
 from gemwright.step import F32
 from gemwright.weights import TensorType, dequantize
-from support.blocks import ALL, QUANTISED, random_tensor
+from support.blocks import ALL, F16_FIELDS, QUANTISED, random_tensor
 
 PLAIN = [TensorType.Q5_0, TensorType.Q8_0, TensorType.Q4_1, TensorType.IQ4_NL]  # blocks of 32 columns
 ROWS = 41  # two whole tiles and one of nine rows
@@ -52,6 +52,19 @@ def test_a_packed_matrix_unpacks_to_what_its_type_defines(kind, rng):
     matrix = ops.Matrix(int(kind), data, ROWS, COLS, wide=False)
     np.testing.assert_array_equal(matrix.to_f32(), w)
     assert (matrix.rows, matrix.cols) == (ROWS, COLS)
+
+
+@pytest.mark.parametrize("bits", [0x7C00, 0xFC00, 0x7E00, 0xFFFF], ids=["inf", "-inf", "nan", "-nan"])
+@pytest.mark.parametrize("kind", [*QUANTISED, "split"], ids=str)
+def test_a_matrix_knows_whether_its_scales_are_finite(kind, bits, rng):
+    stored_as = TensorType.Q8_0 if kind == "split" else kind
+    packed_as = ops.Q8_0_SPLIT if kind == "split" else int(kind)
+    for field in F16_FIELDS[stored_as]:
+        data = random_tensor(stored_as, ROWS, COLS, rng)
+        assert ops.Matrix(packed_as, data, ROWS, COLS, wide=True).is_finite
+        block = rng.integers(data.size // stored_as.block_bytes) * stored_as.block_bytes
+        data[block + field : block + field + 2] = np.frombuffer(bits.to_bytes(2, "little"), np.uint8)
+        assert not ops.Matrix(packed_as, data, ROWS, COLS, wide=True).is_finite
 
 
 @pytest.mark.parametrize("wide", [False, True], ids=["int8", "int16"])

@@ -7,8 +7,7 @@ import numpy.typing as npt
 
 from gemwright.weights import TensorType
 
-# Byte offsets of the float16 fields of each block: those that scale, and those that are added or scale a minimum.
-_F16_FIELDS = {
+F16_FIELDS = {
     TensorType.Q4_0: (0,),
     TensorType.Q4_1: (0, 2),
     TensorType.Q5_0: (0,),
@@ -22,8 +21,10 @@ _F16_FIELDS = {
     TensorType.IQ4_NL: (0,),
     TensorType.IQ4_XS: (0,),
 }
+"""Byte offsets of the float16 fields of each block: those that scale, and those that are added or scale a minimum."""
+
 FLOATS = {TensorType.F32: np.float32, TensorType.F16: np.float16}
-QUANTISED = tuple(_F16_FIELDS)
+QUANTISED = tuple(F16_FIELDS)
 ALL = (*FLOATS, TensorType.BF16, *QUANTISED)
 
 
@@ -44,6 +45,6 @@ def random_tensor(
     data = rng.integers(0, 256, (blocks, kind.block_bytes), dtype=np.uint8)
     if extreme:
         data[:] = np.where(rng.integers(0, 2, (blocks, 1), dtype=np.uint8) == 1, 255, 0)
-    for offset in _F16_FIELDS[kind]:
+    for offset in F16_FIELDS[kind]:
         data[:, offset : offset + 2] = rng.uniform(0.001, 0.05, (blocks, 1)).astype(np.float16).view(np.uint8)
     return data.reshape(-1)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from gemwright import loading, ops
-from gemwright.errors import FileError, UnsupportedModel, UsageError
+from gemwright.errors import FileError, NotFinite, UnsupportedModel, UsageError
 from gemwright.loading import DEFAULT_MODEL, load, load_optimized_gemma
 from gemwright.weights import LEVELS
 from support.real_model import checkpoint as real_checkpoint
-from support.small_gemma3 import small_model
+from support.small_gemma3 import CONFIG, small_arrays, small_model, write_weights
 from support.tiny_gemma3 import assert_near, golden
 from support.toy_tokenizer import ToyTokenizer
+from unit.text.toy import Toy
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +27,21 @@ def _kernels_as_they_were() -> Any:
     yield
     ops.set_threads(threads)
     ops.use_target(target)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.norm.weight", "model.layers.3.mlp.up_proj.weight", "model.embed_tokens.weight"]
+)
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_weight_that_is_no_number_is_named(tmp_path: Path, name: str, dtype: str, value: float) -> None:
+    path = small_model(tmp_path / "model")
+    arrays = small_arrays({**CONFIG, "vocab_size": len(Toy.of().spellings) + 3})
+    arrays[name].flat[-1] = value
+    write_weights(path, arrays, dtype)
+    for store in (tmp_path / "cache", tmp_path / "cache"):  # nothing of it was kept
+        with pytest.raises(NotFinite, match=name):
+            load(path, cache_dir=store)
 
 
 @pytest.mark.parametrize("name", ["gemma-3-8b-it", "google/gemma-3-8b-it", "google/Gemma-3-8B", "gemma-3-8b-pt"])

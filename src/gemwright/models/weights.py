@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from gemwright import ops
-from gemwright.errors import UnsupportedModel
+from gemwright.errors import NotFinite, UnsupportedModel
 from gemwright.step import F32, I32
 from gemwright.store import Bytes, Store, Wanted
 from gemwright.weights import (
@@ -25,6 +25,7 @@ from gemwright.weights import (
     identity,
     match,
     plan_types,
+    quoted,
     release,
 )
 
@@ -114,7 +115,7 @@ class Loader:
         weigh = self._float(self._heads[name]) if name in self._heads else None
         planned = self._types[name]
         convert = None if planned is tensor.type else partial(converted, tensor, to=planned)
-        return ops.Matrix(
+        matrix = ops.Matrix(
             self._type(name),
             tensor.data,
             rows,
@@ -124,6 +125,9 @@ class Loader:
             done_with=release,
             convert=convert,
         )
+        if not matrix.is_finite:
+            raise _not_finite(tensor)
+        return matrix
 
     def _type(self, name: str) -> int:
         """What the tensor is packed as."""
@@ -131,7 +135,11 @@ class Loader:
         return ops.Q8_0_SPLIT if name in self._heads and planned is TensorType.Q8_0 else int(planned)
 
     def _float(self, name: str) -> F32:
-        return np.ascontiguousarray(self._tensors[name].to_f32() + np.float32(self._offset[name]), dtype=np.float32)
+        tensor = self._tensors[name]
+        values = np.ascontiguousarray(tensor.to_f32() + np.float32(self._offset[name]), dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise _not_finite(tensor)
+        return values
 
     def _wanted(self, checkpoint: Checkpoint) -> Wanted:
         """A section for each tensor, in the order of the table."""
@@ -148,3 +156,10 @@ class Loader:
     def _packed_bytes(self, name: str) -> int:
         tensor = self._tensors[name]
         return ops.packed_bytes(self._type(name), *tensor.matrix_shape) if tensor.is_matrix else 4 * tensor.values
+
+
+def _not_finite(tensor: Tensor) -> NotFinite:
+    return NotFinite(
+        f"Tensor {quoted(tensor.name)} holds numbers that are NaN or infinite.",
+        hint="The checkpoint is damaged: copy or download it again.",
+    )

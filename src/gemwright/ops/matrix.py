@@ -28,7 +28,7 @@ class Matrix:
     channels kept exact, or to int16 in groups of 32 when `wide`. Float types are multiplied in float32.
     """
 
-    __slots__ = ("_packed", "wide")
+    __slots__ = ("_packed", "is_finite", "wide")
 
     def __init__(
         self,
@@ -51,7 +51,10 @@ class Matrix:
 
         done_with: is given each part of `data` that has been packed, so that a mapped file need not stay in memory
         beside its packed copy.
+
+        `is_finite` tells afterwards whether all its numbers are; ones that are not are kept.
         """
+        self.is_finite = True
         self._packed = _native.Packed(tensor_type, rows, cols)
         self.wide = wide
         if tensor_type == Q8_0_SPLIT and weigh is not None:
@@ -63,7 +66,7 @@ class Matrix:
         for first in range(0, rows, slab):
             count = min(slab, rows - first)
             part = data[first * row_bytes : (first + count) * row_bytes]
-            self._packed.fill(convert(part) if convert else part, first, count)
+            self.is_finite &= self._packed.fill(convert(part) if convert else part, first, count)
             if done_with is not None:
                 done_with(part)
 
@@ -74,6 +77,7 @@ class Matrix:
         packed: uint8[packed_bytes(...)], aligned to 64. Raises ValueError when it cannot fit.
         """
         self = cls.__new__(cls)
+        self.is_finite = True  # or it would not have been kept
         self._packed = _native.Packed(tensor_type, rows, cols, packed)
         self.wide = wide
         return self

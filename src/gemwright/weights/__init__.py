@@ -18,6 +18,7 @@ from gemwright.weights.gguf_writer import Entry, file_bytes, write_gguf
 from gemwright.weights.identity import identity
 from gemwright.weights.levels import LEVELS, check_level, plan_types
 from gemwright.weights.mapped import release
+from gemwright.weights.quoted import quoted
 from gemwright.weights.strings import StringArray
 from gemwright.weights.table import Weight, match
 from gemwright.weights.tensor import Tensor
@@ -42,6 +43,7 @@ __all__ = [
     "match",
     "open_checkpoint",
     "plan_types",
+    "quoted",
     "release",
     "require_architecture",
     "write_gguf",
