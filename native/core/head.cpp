@@ -141,21 +141,72 @@ std::vector<Found> seeds(const Kernels& run, const PackedView& w, const Query& q
   return all;
 }
 
-constexpr int kWorthCounting = 4096;   // rows; of fewer, either way takes no time
+// A second look reads a row's low halves and its tile's scales, which lie anywhere: asked for this many rows ahead, it
+// waits for none of them.
+constexpr size_t kRowsAhead = 8;
+void ask_for_row(const PackedView& w, int row) {
+  const uint8_t *low = w.low(row), *scales = w.tile(row / kRows) + w.scales_at;
+  for (int at = 0; at < w.cols / 2; at += 64) __builtin_prefetch(low + at);
+  for (int at = 0; at < w.groups() * scale_bytes(w.scales); at += 64) __builtin_prefetch(scales + at);
+}
 
-// Whether looking again at the rows that may reach their limits costs more than all products, by one unit in sixteen.
+// What the product of a row with one token may exceed its scan's by.
+struct Room {
+  const PackedView& w;
+  float rest, slack;   // of the token, per norm of what was left out of the row and of the row
+
+  Room(const PackedView& w, const Query& q, int t) : w(w), rest((float)(q.rest_norm[t] * (1 + 1e-6))), slack((float)(q.slack[t] * (1 + 1e-6))) {}
+
+  // For any row of a unit. What slack takes is the same for a unit's rows: they have the largest norm among them.
+  float of_unit(int unit) const {
+    const int tile = unit * kUnitTiles, next = std::min(tile + 1, w.tiles() - 1);
+    return std::max(w.tile_bounds()[tile], w.tile_bounds()[next]) * rest + slack_of(unit);
+  }
+  float slack_of(int unit) const {
+    const int tile = unit * kUnitTiles, next = std::min(tile + 1, w.tiles() - 1);
+    return std::max(w.tile_norms()[tile], w.tile_norms()[next]) * slack;
+  }
+};
+
+// Calls use(row, slack) for each row of the units first..last that may reach `limit` with token t: every `stride`th unit.
+template <class F>
+void within_reach(const PackedView& w, const Query& q, int t, const Scan& s, float limit, int below, int first, int last, int stride, F use) {
+  const Room room(w, q, t);
+  for (int unit = first; unit < last; unit += stride) {
+    if (s.best[(size_t)t * s.units + unit] + room.of_unit(unit) < limit) continue;   // a NaN goes on
+    const float slack = room.slack_of(unit);
+    for (int row = unit * kUnitRows, end = std::min(row + kUnitRows, below); row < end; ++row)
+      if (!(s.near[(size_t)t * s.rows + row] + (w.bounds()[row] * room.rest + slack) < limit)) use(row, slack);
+  }
+}
+
+constexpr int kWorthCounting = 4096;   // rows; of fewer, either way takes no time
+constexpr int kCounted = 16;           // of so many units one is counted
+
+// The tokens for which all products are cheaper than looking again at every row within reach of their limits.
 // A second look takes about 60 ns a row, all products of n tokens about 16 + 3 n ns a row (two Zen 5 threads).
-bool too_many(const PackedView& w, const Query& q, const std::vector<float>& limit, const Scan& s) {
-  if (s.rows < kWorthCounting) return false;
-  int64_t rows = 0;
+std::vector<int> by_all_products(const PackedView& w, const Query& q, const std::vector<float>& limit, const Scan& s, int below) {
   const int tokens = q.view.tokens;
-  for (int t = 0; t < tokens; ++t)
-    for (int unit = 0; unit < s.units; unit += 16)
-      for (int i = 0; i < kUnitRows; ++i) {
-        int row = unit * kUnitRows + i;
-        rows += row < w.rows && s.near[(size_t)t * s.rows + row] + w.bounds()[row] * (float)q.rest_norm[t] >= limit[t];
-      }
-  return rows * 16 * 60 > (int64_t)s.rows * (16 + 3 * tokens);
+  std::vector<std::pair<double, int>> looks(tokens);   // ns, largest first
+  if (s.rows < kWorthCounting) return {};
+  parallel_for(tokens, 1, [&](int begin, int end, int) {
+    for (int t = begin; t < end; ++t) {
+      int64_t rows = 0;
+      within_reach(w, q, t, s, limit[t], below, 0, s.units, kCounted, [&](int, float) { ++rows; });
+      looks[t] = {60.0 * kCounted * (double)rows, t};
+    }
+  });
+  std::sort(looks.begin(), looks.end(), std::greater<>());
+  double saved = 0, most = 0;
+  int best = 0;   // so many of the costliest
+  for (int n = 1; n <= tokens; ++n) {
+    saved += looks[n - 1].first;
+    double gain = saved - (double)s.rows * (16 + 3 * n);
+    if (gain > most) { most = gain; best = n; }
+  }
+  std::vector<int> chosen(best);
+  for (int i = 0; i < best; ++i) chosen[i] = looks[i].second;
+  return chosen;
 }
 
 void by_full_product(const Kernels& run, const float* x, int tokens, const PackedView& w, int k, int below, int* at, float* value) {
@@ -193,33 +244,41 @@ void largest_of_few(const Kernels& run, const float* x, int tokens, const Packed
     }
   });
 
-  if (too_many(w, q, limit, s)) return by_full_product(run, x, tokens, w, k, below, at, value);
+  std::vector<bool> done(tokens, false);
+  if (std::vector<int> costly = by_all_products(w, q, limit, s, below); !costly.empty()) {
+    const size_t n = costly.size();
+    std::vector<float> rows(n * w.cols), values(n * k);
+    std::vector<int> ids(n * k);
+    for (size_t i = 0; i < n; ++i) std::copy_n(x + (size_t)costly[i] * w.cols, w.cols, rows.data() + i * w.cols);
+    by_full_product(run, rows.data(), (int)n, w, k, below, ids.data(), values.data());
+    for (size_t i = 0; i < n; ++i) {
+      std::copy_n(ids.data() + i * k, k, at + (size_t)costly[i] * k);
+      std::copy_n(values.data() + i * k, k, value + (size_t)costly[i] * k);
+      done[costly[i]] = true;
+    }
+  }
 
-  const double norm = *std::max_element(w.tile_norms(), w.tile_norms() + w.tiles());
+  struct Again { int row; float slack; };
   constexpr int kPieces = 16;   // of the units, for each token
   std::vector<std::vector<Found>> collected((size_t)tokens * kPieces);
   parallel_for(tokens * kPieces, 1, [&](int begin, int end, int) {
     for (int piece = begin; piece < end; ++piece) {
       const int t = piece / kPieces, first = (int)((int64_t)s.units * (piece % kPieces) / kPieces), last = (int)((int64_t)s.units * (piece % kPieces + 1) / kPieces);
-      const float rest = (float)(q.rest_norm[t] * (1 + 1e-6)), slack = (float)(norm * q.slack[t] * (1 + 1e-6)), floor = limit[t] - slack;
-      for (int unit = first; unit < last; ++unit) {
-        const int tile = unit * kUnitTiles, rows = std::min(kUnitRows, below - unit * kUnitRows);
-        float bound = w.tile_bounds()[tile];
-        if (tile + 1 < w.tiles()) bound = std::max(bound, w.tile_bounds()[tile + 1]);
-        if (s.best[(size_t)t * s.units + unit] + bound * rest < floor) continue;   // a NaN goes on
-        for (int i = 0; i < rows; ++i) {
-          const int row = unit * kUnitRows + i;
-          float near = s.near[(size_t)t * s.rows + row];
-          if (near + w.bounds()[row] * rest < floor) continue;
-          if (near + run.head_refine(w, row, q.view, t) < floor) continue;
-          float exact = run.head_exact(w, row, q.view, t);
-          if (!(exact < limit[t]) || !std::isfinite(exact)) collected[piece].push_back({exact, row});
-        }
+      if (done[t]) continue;
+      std::vector<Again> again;
+      within_reach(w, q, t, s, limit[t], below, first, last, 1, [&](int row, float slack) { again.push_back({row, slack}); });
+      for (size_t i = 0; i < again.size(); ++i) {
+        if (i + kRowsAhead < again.size()) ask_for_row(w, again[i + kRowsAhead].row);
+        const int row = again[i].row;
+        if (s.near[(size_t)t * s.rows + row] + run.head_refine(w, row, q.view, t) + again[i].slack < limit[t]) continue;
+        float exact = run.head_exact(w, row, q.view, t);
+        if (!(exact < limit[t]) || !std::isfinite(exact)) collected[piece].push_back({exact, row});
       }
     }
   });
 
   for (int t = 0; t < tokens; ++t) {
+    if (done[t]) continue;
     std::vector<Found> all;
     for (int piece = 0; piece < kPieces; ++piece) all.insert(all.end(), collected[(size_t)t * kPieces + piece].begin(), collected[(size_t)t * kPieces + piece].end());
     bool finite = q.good[t] && std::isfinite(limit[t]) && (int)all.size() >= k;

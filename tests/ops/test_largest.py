@@ -145,3 +145,21 @@ def test_where_all_rows_are_alike_the_full_product_decides(target, rng):
         np.testing.assert_array_equal(values, expected)
     x[2, 7] = np.nan
     assert np.isnan(ops.largest(x, table, 5, rows)[1][2]).all()
+
+
+def test_each_token_of_a_batch_goes_the_way_that_is_its_own(target, rng):
+    """One row stands out for the even tokens, for the odd ones thousands compete: neither changes the other's answer."""
+    rows = 4800
+    data = np.tile(random_tensor(TensorType.Q8_0, 40, COLS, rng).reshape(40, -1), (rows // 40, 1))
+    blocks = data[1234].reshape(-1, 34)
+    blocks[:, :2] = np.frombuffer(np.float16(0.5).tobytes(), np.uint8)
+    table = split(data.ravel(), rows, COLS)
+    x = rng.normal(size=(6, COLS)).astype(np.float32)
+    x[::2] = table.to_f32()[1234] * np.float32(0.1)
+    (logits,) = ops.linear(x, table)
+    for k in (1, 20):
+        ids, values = ops.largest(x, table, k, rows)
+        expected_ids, expected = sorted_rows(logits, k, rows)
+        np.testing.assert_array_equal(values, expected)
+        np.testing.assert_array_equal(ids, expected_ids)
+        np.testing.assert_array_equal(ids[::2, 0], [1234] * 3)
