@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gemwright.models import embedding_gemma, gemma3
+from gemwright.models import embedding_gemma, embedding_gemma2, gemma3
 from gemwright.models.architecture import Architecture, Description
 from gemwright.models.decoder import Decoder
 from gemwright.models.encoder import Encoder
@@ -18,6 +18,8 @@ ARCHITECTURES: dict[str, Architecture[Any]] = {
     "gemma3": gemma3.ARCHITECTURE,
     "gemma3_text": gemma3.ARCHITECTURE,
     "gemma-embedding": embedding_gemma.ARCHITECTURE,
+    "embedding_gemma2": embedding_gemma2.ARCHITECTURE,
+    "embedding_gemma2_text": embedding_gemma2.ARCHITECTURE,
 }
 """`ARCHITECTURES[name].build(checkpoint, precision, store)` is the network of a checkpoint of that architecture."""
 
