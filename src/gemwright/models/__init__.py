@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gemwright.errors import UnsupportedModel
 from gemwright.models import embedding_gemma, embedding_gemma2, gemma3
 from gemwright.models.architecture import Architecture, Description
 from gemwright.models.decoder import Decoder
@@ -28,10 +29,16 @@ def architecture_of(checkpoint: Checkpoint) -> Architecture[Any]:
     """How the checkpoint is loaded. Raises UnsupportedModel for an architecture that is not ours.
 
     In safetensors EmbeddingGemma calls itself gemma3_text; what tells it apart is that a token sees what follows it.
+    Old GGUF files of it call themselves gemma3, and are told apart from models that continue texts by their pooling.
     """
     name = require_architecture(checkpoint, ARCHITECTURES)
     if name == "gemma3_text" and checkpoint.config.get("use_bidirectional_attention") is True:
         return embedding_gemma.ARCHITECTURE
+    if name == "gemma3" and checkpoint.config.get("gemma3.pooling_type", 0) != 0:
+        raise UnsupportedModel(
+            f"{checkpoint.path} is an embedding model that calls itself gemma3, in a form nobody makes any more.",
+            hint="Take a GGUF file of architecture gemma-embedding, or the safetensors checkpoint.",
+        )
     return ARCHITECTURES[name]
 
 
