@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from gemwright import ops
+from gemwright.engine.validate import check_tokens
 from gemwright.errors import ContextOverflow, NotFinite, UsageError
 from gemwright.model import Facts, Model
 from gemwright.models.encoder import Encoder, unit
@@ -131,6 +132,8 @@ class EmbeddingModel(Model):
         cut = {place: len(ids) for place, ids in enumerate(tokens) if len(ids) > self.context_tokens}
         for place in cut:
             tokens[place] = self._cut(place, tokens[place], prompts[place], truncate)
+        for ids in tokens:
+            check_tokens(ids, self.encoder.config.vocabulary)
         vectors = np.empty((len(tokens), width), np.float32)
         for start, step in _steps(tokens):
             vectors[start : start + len(step)] = self._vectors(step, width)

@@ -62,7 +62,7 @@ def task_prompts(checkpoint: Checkpoint) -> TaskPrompts:
     Raises ModelFormatError for prompts that are too many, too long or no text.
     """
     file = checkpoint.config.get(_FILE, {})
-    own = _checked(file.get("prompts") or {})
+    own = _checked(file.get("prompts", {}))
     default = file.get("default_prompt_name")
     if default is not None and (not isinstance(default, str) or _plain(default) not in own):
         raise ModelFormatError(f"{checkpoint.path}: there is no prompt of the default name {default!r:.80}.")
