@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from gemwright.models import architecture_of, describe, embedding_gemma, embeddi
 from gemwright.models.embedding_gemma_config import gguf_metadata
 from gemwright.quantising import quantise_file
 from gemwright.weights import Checkpoint, open_checkpoint
+from gemwright.weights.mapped import map_file
+from gemwright.weights.safetensors import read_safetensors
 from support.safetensors_writer import bf16, safetensors
-from support.small_embedding import CONFIG, DENSE, POOLING, SECOND, modules, small_embedding, small_embedding2, write
+from support.small_embedding import DENSE, POOLING, SECOND, modules, small_embedding, small_embedding2, write
 from support.small_gemma3 import small_model
 
 
@@ -119,17 +122,19 @@ def test_another_pipeline_is_refused_by_its_steps(path: Path, kinds: tuple[str, 
         described(path)
 
 
-@pytest.mark.parametrize("extra", ["lm_head.weight", "layers.6.self_attn.q_proj.weight", "2_Dense.linear.bias"])
-def test_a_tensor_too_many_is_named(path: Path, extra: str) -> None:
-    folder, name = ("2_Dense", "linear.bias") if extra.startswith("2_") else ("", extra)
-    checkpoint = open_checkpoint(path)
-    prefix = f"{folder}." if folder else ""
-    own = {n.removeprefix(prefix): t for n, t in checkpoint.tensors.items() if ("_Dense" in n) == bool(folder)}
-    own = {n: t for n, t in own.items() if "_Dense" not in n}
-    arrays = {n: bf16(t.to_f32()) for n, t in own.items()}
-    arrays[name] = bf16([[1.0]])
-    (path / folder / "model.safetensors").write_bytes(safetensors(arrays))
-    with pytest.raises(CheckpointMismatch):
+@pytest.mark.parametrize(
+    ("file", "extra"),
+    [
+        ("model.safetensors", "lm_head.weight"),
+        ("model.safetensors", "layers.6.self_attn.q_proj.weight"),
+        ("2_Dense/model.safetensors", "linear.bias"),
+        ("3_Dense/model.safetensors", "residual.weight"),
+    ],
+)
+def test_a_tensor_too_many_is_named(path: Path, file: str, extra: str) -> None:
+    own = {name: bf16(tensor.to_f32()) for name, tensor in read_safetensors(path / file, map_file(path / file)).items()}
+    (path / file).write_bytes(safetensors({**own, extra: bf16([[1.0]])}))
+    with pytest.raises(CheckpointMismatch, match=extra):
         described(path)
 
 
@@ -163,8 +168,6 @@ def test_gguf_metadata_that_says_otherwise_is_refused(gguf: Checkpoint, key: str
 
 def test_gguf_files_without_heads_are_told_from_those_with(gguf: Checkpoint) -> None:
     """Their vectors would be others, and nothing would show it."""
-    from dataclasses import replace
-
     headless = {name: tensor for name, tensor in gguf.tensors.items() if not name.startswith("dense")}
     with pytest.raises(CheckpointMismatch, match=r"dense_2\.weight"):
         describe(replace(gguf, tensors=headless))
@@ -174,8 +177,6 @@ def test_gguf_files_without_heads_are_told_from_those_with(gguf: Checkpoint) -> 
 
 
 def test_an_old_gguf_file_that_calls_itself_gemma3_is_refused_by_its_pooling(gguf: Checkpoint) -> None:
-    from dataclasses import replace
-
     old = replace(gguf, architecture="gemma3", config={**gguf.config, "gemma3.pooling_type": 1})
     with pytest.raises(UnsupportedModel, match=r"calls itself gemma3.*gemma-embedding"):
         architecture_of(old)
@@ -240,4 +241,3 @@ def test_defaults_are_the_published_sizes() -> None:
     assert [i for i, shape in enumerate(second.shapes) if not shape.window] == [5, 11, 17, 23]
     assert set(second.shapes) == {(513, 2, 256), (0, 1, 512)}
     assert (second.hidden, second.dimensions, second.context_tokens) == (512, 768, 8192)
-    assert CONFIG["use_bidirectional_attention"]
