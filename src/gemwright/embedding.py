@@ -167,6 +167,7 @@ class EmbeddingModel(Model):
     chat = stream_chat = chat_batch = render = _generates_nothing
     logits = score = without_cache = _generates_nothing
     chat_format = property(_generates_nothing)
+    network = engine = property(_generates_nothing)  # Model sets both, and here is neither
     is_chat_tuned = False
 
     def _cut(self, place: int, ids: list[int], prompt: str, truncate: bool) -> list[int]:

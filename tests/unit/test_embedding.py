@@ -168,6 +168,8 @@ def test_an_embedding_model_generates_nothing_and_says_so(model: EmbeddingModel)
         lambda: model.score([2]),
         lambda: model.without_cache(),
         lambda: model.chat_format,
+        lambda: model.network,
+        lambda: model.engine,
     ):
         with pytest.raises(UsageError, match=r"embeddinggemma makes vectors of texts.*Use embed"):
             ask()

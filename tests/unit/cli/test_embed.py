@@ -96,8 +96,11 @@ def test_a_model_that_continues_texts_is_refused(run: Callable[..., Ran], model:
     assert model.loaded_with["name"] is None
 
 
+@pytest.mark.parametrize(
+    "command", ["run --model MODEL able", "bench MODEL", "perplexity MODEL MODEL/config.json -c 16"]
+)
 def test_a_model_that_makes_vectors_continues_nothing(
-    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    path: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    assert run_program(["run", "--model", str(path), "able"]) == 2
+    assert run_program(command.replace("MODEL", str(path)).split()) == 2
     assert "continues none" in capsys.readouterr().err
