@@ -15,6 +15,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # as typing's, whose import would cost more than all the rest
 if TYPE_CHECKING:
+    from gemwright.embedding import EmbeddingModel, Embeddings
     from gemwright.engine.draft_model import DraftModel
     from gemwright.engine.lookup import Lookup
     from gemwright.errors import (
@@ -42,6 +43,8 @@ __all__ = [
     "Completion",
     "ContextOverflow",
     "DraftModel",
+    "EmbeddingModel",
+    "Embeddings",
     "FileError",
     "GemwrightError",
     "Lookup",
@@ -61,6 +64,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "gemwright.embedding": ("EmbeddingModel", "Embeddings"),
     "gemwright.engine.draft_model": ("DraftModel",),
     "gemwright.engine.lookup": ("Lookup",),
     "gemwright.errors": (

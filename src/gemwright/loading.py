@@ -13,16 +13,18 @@ from typing import Literal
 
 from gemwright import ops
 from gemwright.embedded import default_model
+from gemwright.embedding import EmbeddingModel
 from gemwright.errors import UsageError
 from gemwright.model import Facts, Model
-from gemwright.models import ARCHITECTURES
+from gemwright.models import Encoder, architecture_of
 from gemwright.models.weights import Precision
 from gemwright.settings import Settings, check_threads, load_settings
 from gemwright.store import Store
 from gemwright.text.chat import GEMMA3, TRANSCRIPT
+from gemwright.text.tasks import task_prompts
 from gemwright.text.tokenizer import Tokenizer
 from gemwright.text.tuning import instruction_tuning
-from gemwright.weights import LEVELS, Checkpoint, check_level, open_checkpoint, require_architecture
+from gemwright.weights import LEVELS, Checkpoint, check_level, open_checkpoint
 
 DEFAULT_MODEL = "gemma-3-270m"
 """The model that comes with gemwright, and so far the only one that can be had by name."""
@@ -65,12 +67,15 @@ def load(
 ) -> Model:
     """The model at a path (a .gguf or .safetensors file, or a directory with config.json), or the embedded default.
 
+    A checkpoint that makes vectors of texts gives an `EmbeddingModel`.
+
     name_or_path: None and "gemma-3-270m" mean the default; a directory of that name is "./gemma-3-270m".
     level: in how many bits the weights are held: "stored" as the file has them, "maximum_efficiency", "balanced" or
     "performance"; see LEVELS. Checkpoints of float weights are converted while they are read.
     precision: "default" computes with 8-bit activations, "exact" as float math would, slower. None: the level's own.
     threads: of the whole process from now on; all CPUs it may use unless GEMWRIGHT_THREADS says otherwise.
-    context_tokens: room that running requests share; 8192, or less for a model with less, unless asked for.
+    context_tokens: room that running requests share; 8192, or less for a model with less, unless asked for. The longest
+    text of an embedding model; all it can, unless asked for.
     prefix_cache: whether a request takes over what others have computed for the same beginning of a prompt.
     cache_format: how keys and values are kept: "f32", "f16" or "i8" (docs/decisions/cache-format.md). None: f16, or f32
     at precision "exact".
@@ -152,13 +157,16 @@ def _build(
     prefix_cache: bool = True,
     cache_format: CacheFormat | None = None,
 ) -> Model:
-    architecture = require_architecture(checkpoint, ARCHITECTURES)
+    architecture = architecture_of(checkpoint)
     ops.configure(settings)
     store = Store(settings.cache_dir / "packed", settings.packed_bytes, announce)
-    network = ARCHITECTURES[architecture].build(checkpoint, precision, store)
+    network = architecture.build(checkpoint, precision, store)
     if cache_format is not None:
         network.kv_format = ops.KVFormat[cache_format.upper()]
     tokenizer = Tokenizer.from_checkpoint(checkpoint)
+    if isinstance(network, Encoder):
+        prompts = task_prompts(checkpoint)
+        return EmbeddingModel(network, tokenizer, prompts, _facts(checkpoint, precision), context_tokens=context_tokens)
     template = GEMMA3 if instruction_tuning(checkpoint).chat else TRANSCRIPT
     facts = _facts(checkpoint, precision)
     return Model(network, tokenizer, template, facts, context_tokens=context_tokens, prefix_cache=prefix_cache)

@@ -184,6 +184,22 @@ class Model:
         """float32[T - 1]: element i is the natural log-probability of tokens[i + 1] after tokens[: i + 1]."""
         return scoring.score(self.network, tokens)
 
+    def embed(
+        self,
+        texts: Iterable[str],
+        *,
+        task: str | None = None,
+        title: str | Sequence[str | None] | None = None,
+        prompt: str | None = None,
+        dimensions: int | None = None,
+        truncate: bool = False,
+    ) -> F32:
+        """Vectors of texts: see `EmbeddingModel`, which can. A model that continues texts raises UsageError."""
+        raise UsageError(
+            f"{self._facts.name} continues texts and makes no vectors of them.",
+            hint="Load an embedding model, such as google/embeddinggemma-300m.",
+        )
+
     def without_cache(self) -> Model:
         """This model, computing the whole text anew for every token: the same answers, slowly, to compare with."""
         slow = copy(self)

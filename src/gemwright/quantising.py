@@ -129,8 +129,8 @@ def _metadata(described: Description, types: Mapping[str, TensorType]) -> dict[s
     else:
         name = checkpoint.directory.resolve().name
         metadata = {"general.architecture": described.architecture, "general.type": "model", "general.name": name}
-        metadata |= described.metadata()
-        metadata |= gguf_tokenizer(checkpoint, described.tensors["embed"].shape[0])
+        own = described.metadata()  # refuses what GGUF cannot say; may differ from others in how a text ends
+        metadata |= {**gguf_tokenizer(checkpoint, described.tensors["embed"].shape[0]), **own}
         pieces = metadata["tokenizer.ggml.tokens"]
         metadata["tokenizer.ggml.tokens"] = StringArray(pieces.raw, len(pieces.types))
     sizes: dict[str, int] = {}

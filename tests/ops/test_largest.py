@@ -148,7 +148,7 @@ def test_where_all_rows_are_alike_the_full_product_decides(target, rng):
 
 
 def test_each_token_of_a_batch_goes_the_way_that_is_its_own(target, rng):
-    """One row stands out for the even tokens, for the odd ones thousands compete: neither changes the other's answer."""
+    """One row stands out for the even tokens, for the odd ones thousands compete: neither disturbs the other."""
     rows = 4800
     data = np.tile(random_tensor(TensorType.Q8_0, 40, COLS, rng).reshape(40, -1), (rows // 40, 1))
     blocks = data[1234].reshape(-1, 34)

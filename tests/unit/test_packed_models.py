@@ -138,7 +138,7 @@ def test_load_keeps_packed_models_in_the_cache_directory(monkeypatch: pytest.Mon
             used.append(store)
             return network(golden("grouped").path, None)
 
-    monkeypatch.setattr(loading, "ARCHITECTURES", {"gemma3_text": Watched()})
+    monkeypatch.setattr(loading, "architecture_of", lambda checkpoint: Watched())
     monkeypatch.setattr(loading.Tokenizer, "from_checkpoint", lambda checkpoint: ToyTokenizer())
     monkeypatch.setenv("GEMWRIGHT_PACKED_GB", "1.5")
     loading.load(golden("grouped").path, cache_dir=tmp_path, announce=[].append)

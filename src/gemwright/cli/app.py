@@ -12,7 +12,7 @@ from gemwright.cli.parser import Context, parse
 from gemwright.cli.terminal import say
 from gemwright.errors import UsageError
 
-COMMANDS = ("run", "chat", "bench", "perplexity", "models", "inspect", "quantise")
+COMMANDS = ("run", "chat", "embed", "bench", "perplexity", "models", "inspect", "quantise")
 """Each is a module of this package that holds `command`, a function `parser` can read."""
 
 ABOUT = "Runs Google's Gemma open models on this machine's CPU, with its own engine."

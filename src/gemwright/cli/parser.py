@@ -4,8 +4,8 @@
                 seed: Annotated[int | None, Option("--seed", metavar="S", help="…")] = None) -> None:
 
 An annotation's type says what a word must be: str, int, float, Path, a Literal of names; bool is a flag, list[str] may
-be given several times. A parameter without a default is required. Libraries that do this too take longer to import than
-the model to start (docs/decisions/command-line.md).
+be given several times, or as several words in its place. A parameter without a default is required. Libraries that do
+this too take longer to import than the model to start (docs/decisions/command-line.md).
 """
 
 from __future__ import annotations
@@ -99,9 +99,10 @@ class _Parser(argparse.ArgumentParser):
 def _add(to: argparse.ArgumentParser, one: Parameter) -> None:
     text = one.declared.help.replace("%", "%%")
     if isinstance(one.declared, Argument):
+        several = one.kind is list
         to.add_argument(
-            one.name, metavar=one.declared.metavar, help=text, type=one.kind, default=one.default,
-            nargs=None if one.required else "?",
+            one.name, metavar=one.declared.metavar, help=text, type=str if several else one.kind, default=one.default,
+            nargs=None if one.required else "*" if several else "?",
         )  # fmt: skip
     elif one.kind is bool:
         to.add_argument(*one.declared.names, dest=one.name, help=text, action="store_true")

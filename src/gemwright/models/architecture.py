@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
 from gemwright.models.decoder import Decoder
+from gemwright.models.encoder import Encoder
 from gemwright.models.weights import Loader, Precision
 from gemwright.store import Store
 from gemwright.weights import Checkpoint, Tensor, Weight, match
@@ -55,14 +56,14 @@ class Architecture(Generic[ConfigT]):
     name: str
     config: Reads[ConfigT]
     weights: Callable[[ConfigT], tuple[Weight, ...]]
-    network: Callable[[ConfigT, Loader], Decoder]
+    network: Callable[[ConfigT, Loader], Decoder | Encoder]
     gguf_metadata: Callable[[ConfigT], dict[str, Any]]
     wide: tuple[str, ...] = ("embed",)
     heads: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({"embed": "final_norm"}))
     tables: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
 
-    def build(self, checkpoint: Checkpoint, precision: Precision, store: Store | None = None) -> Decoder:
+    def build(self, checkpoint: Checkpoint, precision: Precision, store: Store | None = None) -> Decoder | Encoder:
         """The network of a checkpoint, packed through `store` if there is one.
 
         Raises ModelFormatError or UnsupportedModel for a configuration that cannot be, CheckpointMismatch for tensors

@@ -70,33 +70,33 @@ class Config:
         check_positive({name: getattr(self, name) for name in constants})
 
     @classmethod
-    def from_gguf(cls, meta: Mapping[str, Any]) -> Config:
-        """From GGUF metadata; llama.cpp's defaults for keys that old files lack."""
-        layers = integer(meta, "gemma3.block_count", most=MAX_LAYERS)
-        hidden = integer(meta, "gemma3.embedding_length")
-        heads = integer(meta, "gemma3.attention.head_count")
-        head_dim = integer(meta, "gemma3.attention.key_length", 256)
-        if integer(meta, "gemma3.attention.value_length", head_dim) != head_dim:
+    def from_gguf(cls, meta: Mapping[str, Any], name: str = "gemma3") -> Config:
+        """From GGUF metadata, keys `name.*`; llama.cpp's defaults for keys that old files lack."""
+        layers = integer(meta, f"{name}.block_count", most=MAX_LAYERS)
+        hidden = integer(meta, f"{name}.embedding_length")
+        heads = integer(meta, f"{name}.attention.head_count")
+        head_dim = integer(meta, f"{name}.attention.key_length", 256)
+        if integer(meta, f"{name}.attention.value_length", head_dim) != head_dim:
             raise UnsupportedModel("Key and value heads differ in width, which no Gemma 3 has.")
-        window = integer(meta, "gemma3.attention.sliding_window", 1024, most=MAX_CONTEXT)
-        scaling = meta.get("gemma3.rope.scaling.type", "linear")
+        window = integer(meta, f"{name}.attention.sliding_window", 1024, most=MAX_CONTEXT)
+        scaling = meta.get(f"{name}.rope.scaling.type", "linear")
         if scaling not in ("linear", "none"):
             raise UnsupportedModel(f"Rope scaling {scaling!r} is not one that Gemma 3 uses.")
         return cls(
             vocabulary=vocabulary_size(meta, 262_144),
             hidden=hidden,
-            feed_forward=integer(meta, "gemma3.feed_forward_length"),
+            feed_forward=integer(meta, f"{name}.feed_forward_length"),
             heads=heads,
-            kv_heads=integer(meta, "gemma3.attention.head_count_kv", heads),
+            kv_heads=integer(meta, f"{name}.attention.head_count_kv", heads),
             head_dim=head_dim,
             windows=every_nth_global(layers, window, PATTERN),
-            eps=number(meta, "gemma3.attention.layer_norm_rms_epsilon", 1e-6),
+            eps=number(meta, f"{name}.attention.layer_norm_rms_epsilon", 1e-6),
             # GGUF does not store the scale; only the 27B (62 layers) does not use the width of a head
             query_scale=(hidden / heads if layers == 62 else head_dim) ** -0.5,
-            global_base=number(meta, "gemma3.rope.freq_base", 1_000_000.0),
-            global_stretch=number(meta, "gemma3.rope.scaling.factor", 1.0) if scaling == "linear" else 1.0,
-            local_base=number(meta, "gemma3.rope.freq_base_swa", LOCAL_BASE),
-            context_tokens=integer(meta, "gemma3.context_length", 131_072, most=MAX_CONTEXT),
+            global_base=number(meta, f"{name}.rope.freq_base", 1_000_000.0),
+            global_stretch=number(meta, f"{name}.rope.scaling.factor", 1.0) if scaling == "linear" else 1.0,
+            local_base=number(meta, f"{name}.rope.freq_base_swa", LOCAL_BASE),
+            context_tokens=integer(meta, f"{name}.context_length", 131_072, most=MAX_CONTEXT),
         )
 
     @classmethod

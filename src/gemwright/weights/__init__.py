@@ -6,6 +6,7 @@ identity     identity(checkpoint): what tells models apart without reading their
 levels       plan_types(checkpoint, tensors): into how many bits each matrix goes;  convert    how it gets there
 types, tensor, dequant, kquants, bits    how numbers are stored, and what they mean
 gguf, cursor, strings, gguf_writer    one format;  safetensors, shards, jsonfile    the other
+pipeline     what sentence-transformers puts around a safetensors model
 mapped, layout, foreign, quoted    files as bytes, places within them, files of other kinds, names in messages
 """
 
@@ -18,6 +19,7 @@ from gemwright.weights.gguf_writer import Entry, file_bytes, write_gguf
 from gemwright.weights.identity import identity
 from gemwright.weights.levels import LEVELS, check_level, plan_types
 from gemwright.weights.mapped import release
+from gemwright.weights.pipeline import MODULES, TOKENIZING
 from gemwright.weights.quoted import quoted
 from gemwright.weights.strings import StringArray
 from gemwright.weights.table import Weight, match
@@ -28,6 +30,8 @@ __all__ = [
     "CONVERSION_VERSION",
     "CONVERTIBLE",
     "LEVELS",
+    "MODULES",
+    "TOKENIZING",
     "Bytes",
     "Checkpoint",
     "Entry",

@@ -14,6 +14,7 @@ from gemwright.weights.gguf import read_gguf
 from gemwright.weights.identity import Stamp, stamp
 from gemwright.weights.jsonfile import read_json_object
 from gemwright.weights.mapped import map_file, names_in
+from gemwright.weights.pipeline import read_pipeline
 from gemwright.weights.quoted import quoted
 from gemwright.weights.safetensors import is_safetensors, read_safetensors
 from gemwright.weights.shards import INDEX_NAME, SHARD_PATTERN, read_shards
@@ -30,7 +31,8 @@ class Checkpoint:
 
     path: the file or directory that was opened.
     architecture: "gemma3" in GGUF; in safetensors config.json's `model_type`, such as "gemma3_text".
-    config: GGUF metadata (see `cursor.Cursor.value` for its types), or config.json.
+    config: GGUF metadata (see `cursor.Cursor.value` for its types), or config.json; if the model is a pipeline of
+    sentence-transformers, its other files too, each under its name (`pipeline`).
     stamps: of the files that hold its tensors.
     level: into how many bits its matrices go when they are used, a key of `levels.LEVELS`.
     """
@@ -96,6 +98,9 @@ def _safetensors(path: Path, directory: Path, tensors: dict[str, Tensor], stamps
     architecture = config.get("model_type")
     if not isinstance(architecture, str):
         raise ModelFormatError(f"{config_path} does not say the architecture (model_type).")
+    pipeline = read_pipeline(directory)
+    config, tensors = {**config, **pipeline.files}, {**tensors, **pipeline.tensors}
+    stamps += pipeline.stamps
     return Checkpoint(path, "safetensors", architecture, MappingProxyType(config), MappingProxyType(tensors), stamps)
 
 

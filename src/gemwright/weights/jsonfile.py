@@ -24,8 +24,21 @@ def read_json_object(path: Path, limit_bytes: int) -> dict[str, Any]:
     return parse_json_object(read_small_file(path, limit_bytes), str(path))
 
 
+def read_json(path: Path, limit_bytes: int) -> Any:
+    """The JSON value in the file `path`, of any kind. Raises as `read_json_object`."""
+    return parse_json(read_small_file(path, limit_bytes), str(path))
+
+
 def parse_json_object(raw: bytes, source: str) -> dict[str, Any]:
     """The JSON object `raw`, UTF-8; `source` names it in errors. Raises ModelFormatError."""
+    value = parse_json(raw, source)
+    if not isinstance(value, dict):
+        raise ModelFormatError(f"{source} is not a JSON object.")
+    return value
+
+
+def parse_json(raw: bytes, source: str) -> Any:
+    """The JSON value `raw`, of any kind, as `parse_json_object`."""
     if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_VALUES:  # an upper bound, also where strings hold them
         raise ModelFormatError(f"{source} holds more than {MAX_VALUES:,} values.")
     try:
@@ -34,8 +47,6 @@ def parse_json_object(raw: bytes, source: str) -> dict[str, Any]:
         )
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise ModelFormatError(f"{source} is not sound JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise ModelFormatError(f"{source} is not a JSON object.")
     if not _is_shallow(value):
         raise ModelFormatError(f"{source} is nested more than {MAX_NESTING} deep.")
     return value

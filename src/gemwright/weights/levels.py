@@ -17,6 +17,8 @@ from gemwright.weights.mapped import release
 from gemwright.weights.tensor import Tensor
 from gemwright.weights.types import TensorType
 
+HEADS = ("dense_2", "dense_3", "projection")
+"""Matrices that make the vector of a text: used once for each, so that 8 bits cost nothing, and every error shows."""
 FLOATS = (TensorType.F32, TensorType.F16, TensorType.BF16)
 TABLES = ("embed", "per_layer_embed")
 """Matrices with a row for each token: they need 8 bits even where the others do with 4."""
@@ -85,14 +87,14 @@ def _type(name: str, tensor: Tensor, level: str, is_small: bool) -> TensorType:
 
 
 def _quantised(name: str, tensor: Tensor, level: str) -> TensorType:
-    if level != "maximum_efficiency" or name in TABLES:
+    if level != "maximum_efficiency" or name in TABLES + HEADS:
         return TensorType.Q8_0
     return TensorType.Q4_K if tensor.shape[-1] % TensorType.Q4_K.block_values == 0 else TensorType.Q5_0
 
 
 def _mean_bits(tensors: Mapping[str, Tensor], types: Mapping[str, TensorType]) -> float:
     """Of the layers' quantised matrices: floats that no block fits are too few to matter in any Gemma."""
-    counted = [n for n, t in tensors.items() if t.is_matrix and n not in TABLES and types[n] not in FLOATS]
+    counted = [n for n, t in tensors.items() if t.is_matrix and n not in TABLES + HEADS and types[n] not in FLOATS]
     values = sum(tensors[name].values for name in counted)
     return sum(tensors[name].values * bits_per_value(types[name]) for name in counted) / max(values, 1)
 

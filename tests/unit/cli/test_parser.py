@@ -44,6 +44,15 @@ def test_words_become_values_of_the_annotated_types() -> None:
     assert [type(value) for value in found.values()][1:4] == [str, int, float]
 
 
+def several(context: Context, word: Annotated[list[str] | None, Argument(metavar="WORD…", help="Any.")] = None) -> None:
+    """Takes words."""
+
+
+def test_an_argument_may_stand_for_several_words() -> None:
+    assert parse("toy", several, ["a", "b", "--", "-c"])["word"] == ["a", "b", "-c"]
+    assert not parse("toy", several, [])["word"]
+
+
 def test_after_two_dashes_nothing_is_an_option() -> None:
     assert parsed("--loud", "--", "-a.txt", "--count")["word"] == "--count"
 
