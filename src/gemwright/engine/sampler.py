@@ -247,8 +247,8 @@ def _check_finite(row: F32) -> None:
 def _not_finite(what: str) -> NotFinite:
     return NotFinite(
         f"The model gave {what}: no token can be chosen.",
-        hint="The model file is probably damaged; check it with `gemwright inspect`. Keys and values too large for half "
-        'precision are the other cause: load with cache_format="f32" to rule it out.',
+        hint="The model file is probably damaged; check it with `gemwright inspect`. The other cause is keys or values "
+        'too large for half precision: load with cache_format="f32" to rule it out.',
     )
 
 
