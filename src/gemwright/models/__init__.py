@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gemwright.models import gemma3
+from gemwright.models import gemma1, gemma2, gemma3, vaultgemma
 from gemwright.models.architecture import Architecture, Description
 from gemwright.models.decoder import Decoder
 from gemwright.weights import Checkpoint, require_architecture
@@ -14,6 +14,9 @@ __all__ = ["ARCHITECTURES", "Architecture", "Description", "Network", "describe"
 Network = Decoder
 
 ARCHITECTURES: dict[str, Architecture[Any]] = {
+    "gemma": gemma1.ARCHITECTURE,
+    "gemma2": gemma2.ARCHITECTURE,
+    "vaultgemma": vaultgemma.ARCHITECTURE,
     "gemma3": gemma3.ARCHITECTURE,
     "gemma3_text": gemma3.ARCHITECTURE,
 }
