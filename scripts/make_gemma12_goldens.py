@@ -247,7 +247,7 @@ def greedy(model: torch.nn.Module, prompt: torch.Tensor) -> list[int]:
 
 
 def random_weight(name: str, shape: torch.Size, rng: np.random.Generator) -> torch.Tensor:
-    """Weights of a size that keeps every part awake: attention neither flat nor hard, caps that bend but hide nothing."""
+    """Weights of a size that keeps every part awake: attention not flat, caps that bend and hide nothing."""
     if name.endswith("norm.weight"):
         values = rng.uniform(-0.5, 1.0, shape)  # the factor is 1 more
     elif name == "embed_tokens.weight":

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gemwright.loading import load, load_optimized_gemma
     from gemwright.messages import Completion, Message, Sampling
     from gemwright.model import Model, Stream
+    from gemwright.text.shield import POLICIES, Policy
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,8 @@ __all__ = [
     "ModelFormatError",
     "NotFinite",
     "OptimizedGemmaInference",
+    "POLICIES",
+    "Policy",
     "Sampling",
     "Stream",
     "TargetError",
@@ -79,6 +82,7 @@ _HOMES = {
     "gemwright.loading": ("load", "load_optimized_gemma"),
     "gemwright.messages": ("Completion", "Message", "Sampling"),
     "gemwright.model": ("Model", "Stream"),
+    "gemwright.text.shield": ("POLICIES", "Policy"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

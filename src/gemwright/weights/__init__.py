@@ -7,6 +7,7 @@ levels       plan_types(checkpoint, tensors): into how many bits each matrix goe
 types, tensor, dequant, kquants, bits    how numbers are stored, and what they mean
 gguf, cursor, strings, gguf_writer    one format;  safetensors, shards, jsonfile    the other
 mapped, layout, foreign, quoted    files as bytes, places within them, files of other kinds, names in messages
+unsupported    models of the family that are not run, and why
 """
 
 from __future__ import annotations
