@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "POLICIES",
     "CapacityError",
     "CheckpointMismatch",
     "Completion",
@@ -51,7 +52,6 @@ __all__ = [
     "ModelFormatError",
     "NotFinite",
     "OptimizedGemmaInference",
-    "POLICIES",
     "Policy",
     "Sampling",
     "Stream",
