@@ -113,14 +113,18 @@ def refuse_unusual(text: Mapping[str, Any], usual: Mapping[str, tuple[object, ..
 
 
 def plain_rope_base(text: Mapping[str, Any], default: float) -> float:
-    """The base of the angles in config.json, old keys or new. Raises UnsupportedModel for any scaling of them."""
+    """The base of the angles in config.json, old keys or new. Raises UnsupportedModel for any other rope than plain."""
     parameters = text.get("rope_parameters")
     for rope in (parameters, text.get("rope_scaling")):
         if rope is not None and not isinstance(rope, Mapping):
             raise ModelFormatError("config.json: the parameters of rope are not an object.")
         kind = "default" if rope is None else rope.get("rope_type", rope.get("type", "default"))
-        if kind != "default":
-            raise UnsupportedModel(f"config.json scales positions by {kind!r}, which no such Gemma does.")
+        others = set(rope or ()) - {"rope_type", "type", "rope_theta"}
+        if kind != "default" or others:
+            raise UnsupportedModel(
+                f"config.json has rope of type {_shown(kind)}{f' with {_shown(sorted(others))}' if others else ''}, "
+                "which no model of this kind has."
+            )
     return number(text if parameters is None else parameters, "rope_theta", default)
 
 
