@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, Keys, get_tensor_name_map
 
 from gemwright.errors import CheckpointMismatch, ModelFormatError, UnsupportedModel
 from gemwright.models import ARCHITECTURES, describe, gemma1, gemma2
@@ -90,6 +91,20 @@ def test_old_gguf_files_of_gemma_1_lack_what_the_defaults_say(hf: Mapping[str, A
     optional = ("key_length", "value_length", "freq_base", "epsilon", "context_length")
     sizes = {key: value for key, value in gguf_metadata_1(config).items() if not key.endswith(optional)}
     assert equal_in_float32(vars(gemma1.Config.from_gguf(sizes)), vars(config))
+
+
+@pytest.mark.parametrize(("arch", "module"), [(MODEL_ARCH.GEMMA, gemma1), (MODEL_ARCH.GEMMA2, gemma2)])
+def test_names_in_gguf_files_are_those_of_llama_cpp(arch: MODEL_ARCH, module: Any) -> None:
+    """As the `gguf` package of its authors has them."""
+    config = module.Config.from_hf({"num_hidden_layers": 2})
+    names = get_tensor_name_map(arch, 2)
+    for row in module.weights(config):
+        assert names.get_name(f"model.{row.safetensors}", try_suffixes=(".weight",)) == row.gguf
+    known = {key for group in (Keys.LLM, Keys.Attention, Keys.Rope) for key in vars(group).values()}
+    name = MODEL_ARCH_NAMES[arch]
+    assert module.ARCHITECTURE.name == name
+    for key in module.ARCHITECTURE.gguf_metadata(config):
+        assert key.replace(f"{name}.", "{arch}.", 1) in known
 
 
 def test_a_gguf_file_may_say_which_layers_are_global() -> None:
