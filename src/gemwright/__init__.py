@@ -33,12 +33,11 @@ if TYPE_CHECKING:
     from gemwright.loading import load, load_optimized_gemma
     from gemwright.messages import Completion, Message, Sampling
     from gemwright.model import Model, Stream
-    from gemwright.text.shield import POLICIES, Policy
+    from gemwright.text.shield import Policy
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "POLICIES",
     "CapacityError",
     "CheckpointMismatch",
     "Completion",
@@ -82,7 +81,7 @@ _HOMES = {
     "gemwright.loading": ("load", "load_optimized_gemma"),
     "gemwright.messages": ("Completion", "Message", "Sampling"),
     "gemwright.model": ("Model", "Stream"),
-    "gemwright.text.shield": ("POLICIES", "Policy"),
+    "gemwright.text.shield": ("Policy",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

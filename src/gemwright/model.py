@@ -217,7 +217,8 @@ class Model:
     def classify(self, policy: str | Policy, *, user_message: str, response: str | None = None) -> float:
         """How likely it is that a message breaks a policy, from 0 to 1, as a ShieldGemma 1 model judges.
 
-        policy: a key of `gemwright.POLICIES` or one of your own. response: an answer to `user_message`; if there is
+        policy: the name of a published one ("dangerous_content", "harassment", "hate_speech", "sexually_explicit")
+        or a `gemwright.Policy` of your own. response: an answer to `user_message`; if there is
         one, it is what is judged, otherwise the user's message.
         It is the share of "Yes" of the probabilities of "Yes" and "No", from exact logits. Any model that knows turns
         gives a number; only ShieldGemma was taught what it means.

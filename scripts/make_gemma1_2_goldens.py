@@ -1,9 +1,9 @@
-"""Makes tests/conformance/goldens_gemma12: tiny random checkpoints of Gemma 1, Gemma 2 and VaultGemma, and what
+"""Makes tests/conformance/goldens_gemma1_2: tiny random checkpoints of Gemma 1, Gemma 2 and VaultGemma, and what
 transformers computes from them.
 
 Run in an environment of its own with torch, transformers and safetensors (versions end up in PROVENANCE.toml):
 
-    python scripts/make_gemma12_goldens.py
+    python scripts/make_gemma1_2_goldens.py
 
 The oracle is the class of transformers that `architectures` names, in float32 with eager attention, on the weights as
 they are stored. The same seeds give the same checkpoints; goldens may differ in their last bits between versions of
@@ -26,7 +26,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-FOLDER = Path(__file__).parents[1] / "tests" / "conformance" / "goldens_gemma12"
+FOLDER = Path(__file__).parents[1] / "tests" / "conformance" / "goldens_gemma1_2"
 SEED = 20261125
 ANSWER_TOKENS = 12  # of the greedy continuation
 SHOWN = 40  # tokens at the end whose states after each layer are kept
@@ -260,9 +260,9 @@ def random_weight(name: str, shape: torch.Size, rng: np.random.Generator) -> tor
 def provenance() -> None:
     """Where the goldens come from, for those who doubt them."""
     lines = [
-        "# Written by scripts/make_gemma12_goldens.py.",
+        "# Written by scripts/make_gemma1_2_goldens.py.",
         'oracle = "transformers GemmaForCausalLM, Gemma2ForCausalLM and VaultGemmaForCausalLM, float32, eager, CPU"',
-        'command = "python scripts/make_gemma12_goldens.py"',
+        'command = "python scripts/make_gemma1_2_goldens.py"',
         'embedding_scale = "sqrt(hidden) in float32: transformers rounds it to the dtype it computes in"',
         'licence = "random numbers drawn by the script; no published weights"',
         "",

@@ -18,8 +18,8 @@ from gemwright.step import F32, I32, Step
 from gemwright.weights import Checkpoint, open_checkpoint
 from support.altered import with_config, with_zeros, write_gguf
 from support.grouping import in_chunks, mixed
+from support.tiny_gemma1_2 import FOLDER, GEMMA1, GEMMA2, NAMES, golden
 from support.tiny_gemma3 import assert_near
-from support.tiny_gemma12 import FOLDER, GEMMA1, GEMMA2, NAMES, golden
 
 TOLERANCE = 1e-4
 TARGETS = [name for name, usable in ops.targets().items() if usable]

@@ -18,8 +18,8 @@ from gemwright.models.gemma2_config import gguf_metadata as gguf_metadata_2
 from gemwright.models.reading import equal_in_float32
 from gemwright.weights import Checkpoint, Tensor, open_checkpoint
 from support.altered import with_config, with_tensors, write_gguf
-from support.small_gemma12 import small_model
-from support.tiny_gemma12 import golden
+from support.small_gemma1_2 import small_model
+from support.tiny_gemma1_2 import golden
 
 GEMMA_2B = {
     "model_type": "gemma",

@@ -1,4 +1,4 @@
-"""The tiny checkpoints of tests/conformance/goldens_gemma12 and what transformers computes from them."""
+"""The tiny checkpoints of tests/conformance/goldens_gemma1_2 and what transformers computes from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-FOLDER = Path(__file__).parents[1] / "conformance" / "goldens_gemma12"
+FOLDER = Path(__file__).parents[1] / "conformance" / "goldens_gemma1_2"
 GEMMA1 = ("gemma1_mqa", "gemma1_mha", "gemma1_defaults")
 GEMMA2 = ("gemma2_grouped", "gemma2_irregular", "gemma2_bare", "gemma2_27b")
 NAMES = (*GEMMA1, *GEMMA2, "vaultgemma")

@@ -18,8 +18,8 @@ from gemwright.quantising import quantise_file
 from gemwright.text.shield import POLICIES, judge_prompt, verdict_ids
 from gemwright.weights import LEVELS, open_checkpoint
 from support.grouping import in_chunks
-from support.small_gemma12 import CONFIGS, small_model
-from support.tiny_gemma12 import NAMES, golden
+from support.small_gemma1_2 import CONFIGS, small_model
+from support.tiny_gemma1_2 import NAMES, golden
 
 TEXT = "table aab\n\n   der  Uet"
 TOKENS = np.random.default_rng(7).integers(3, 300, 48).astype(np.int32)
