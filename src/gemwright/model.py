@@ -218,8 +218,8 @@ class Model:
         """How likely it is that a message breaks a policy, from 0 to 1, as a ShieldGemma 1 model judges.
 
         policy: the name of a published one ("dangerous_content", "harassment", "hate_speech", "sexually_explicit")
-        or a `gemwright.Policy` of your own. response: an answer to `user_message`; if there is
-        one, it is what is judged, otherwise the user's message.
+        or a `gemwright.Policy` of your own.
+        response: an answer to `user_message`; if there is one, it is what is judged.
         It is the share of "Yes" of the probabilities of "Yes" and "No", from exact logits. Any model that knows turns
         gives a number; only ShieldGemma was taught what it means.
         Raises UsageError, ContextOverflow, UnsupportedModel (no turns), NotFinite.

@@ -1,6 +1,6 @@
 """VaultGemma: Gemma 2 without the two norms after attention and feed-forward, trained with differential privacy.
 
-Its layers are Gemma 1's, its attention and its sizes are Gemma 2's. No GGUF file can hold it.
+Its layers are Gemma 1's, its attention is Gemma 2's, with no window in the published model. No GGUF file can hold it.
 Source: arXiv:2510.15001; `VaultGemmaModel` of transformers 5.24 is the oracle of the tests.
 Axes: T tokens of the flat batch, D hidden width, N query heads, K key heads, H head width.
 """
