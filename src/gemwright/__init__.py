@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gemwright.loading import load, load_optimized_gemma
     from gemwright.messages import Completion, Message, Sampling
     from gemwright.model import Model, Stream
+    from gemwright.text.shield import Policy
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ __all__ = [
     "ModelFormatError",
     "NotFinite",
     "OptimizedGemmaInference",
+    "Policy",
     "Sampling",
     "Stream",
     "TargetError",
@@ -83,6 +85,7 @@ _HOMES = {
     "gemwright.loading": ("load", "load_optimized_gemma"),
     "gemwright.messages": ("Completion", "Message", "Sampling"),
     "gemwright.model": ("Model", "Stream"),
+    "gemwright.text.shield": ("Policy",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

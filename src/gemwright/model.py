@@ -9,6 +9,8 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gemwright import ops
 from gemwright.cache import pages_for
 from gemwright.engine import scoring
@@ -16,11 +18,13 @@ from gemwright.engine.engine import Engine
 from gemwright.engine.request import Network, Request, RequestOptions
 from gemwright.engine.stream import Stream
 from gemwright.engine.uncached import UncachedEngine
-from gemwright.errors import CapacityError, UsageError
+from gemwright.errors import CapacityError, NotFinite, UsageError
 from gemwright.messages import Completion, Message, Sampling, SamplingOptions, as_messages
 from gemwright.step import F32
 from gemwright.text.chat import ChatTemplate, Prompt, render
 from gemwright.text.detokenizer import Detokenizer
+from gemwright.text.infill import infill_prompt
+from gemwright.text.shield import Policy, as_policy, judge_prompt, verdict_ids
 from gemwright.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -176,6 +180,57 @@ class Model:
         """The answers to several conversations, made together."""
         return self._together([self.render(one) for one in conversations], max_tokens, sampling, options, logprobs)
 
+    def infill(
+        self,
+        prefix: str,
+        suffix: str = "",
+        *,
+        max_tokens: int = 256,
+        sampling: Sampling | None = None,
+        logprobs: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> Completion:
+        """What belongs between `prefix` and `suffix`, for models taught to fill in code (CodeGemma 2B and 7B).
+
+        Raises UnsupportedModel for a vocabulary without the control tokens for it.
+        """
+        stream = self.stream_infill(
+            prefix, suffix, max_tokens=max_tokens, sampling=sampling, logprobs=logprobs, **options
+        )
+        return stream.read()
+
+    def stream_infill(
+        self,
+        prefix: str,
+        suffix: str = "",
+        *,
+        max_tokens: int = 256,
+        sampling: Sampling | None = None,
+        logprobs: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> Stream:
+        """`infill`, piece by piece as it is made."""
+        asked = infill_prompt(prefix, suffix, self.tokenizer)
+        prompt = Prompt(asked.tokens, stop=(), template="")
+        return self._start(prompt, max_tokens, sampling, options, logprobs, stop_ids=asked.stop_ids)
+
+    def classify(self, policy: str | Policy, *, user_message: str, response: str | None = None) -> float:
+        """How likely it is that a message breaks a policy, from 0 to 1, as a ShieldGemma 1 model judges.
+
+        policy: the name of a published one ("dangerous_content", "harassment", "hate_speech", "sexually_explicit")
+        or a `gemwright.Policy` of your own.
+        response: an answer to `user_message`; if there is one, it is what is judged.
+        It is the share of "Yes" of the probabilities of "Yes" and "No", from exact logits. Any model that knows turns
+        gives a number; only ShieldGemma was taught what it means.
+        Raises UsageError, ContextOverflow, UnsupportedModel (no turns), NotFinite.
+        """
+        prompt = judge_prompt(as_policy(policy), user_message, response, self.tokenizer)
+        verdicts = list(verdict_ids(self.tokenizer))
+        logits = scoring.last_logits(self.network, prompt)[None, verdicts]
+        if not np.isfinite(logits).all():
+            raise NotFinite("The logits of Yes and No are not finite.", hint="The weights are unsound.")
+        return float(ops.softmax(logits)[0, 0])
+
     def logits(self, tokens: Sequence[int]) -> F32:
         """float32[T, V]: row i scores what may follow tokens[: i + 1]. See `scoring.logits`."""
         return scoring.logits(self.network, tokens)
@@ -264,8 +319,15 @@ class Model:
             return [stream.read() for stream in streams]
 
     def _start(
-        self, prompt: Prompt, max_tokens: int, sampling: Sampling | None, options: RequestOptions, logprobs: bool
+        self,
+        prompt: Prompt,
+        max_tokens: int,
+        sampling: Sampling | None,
+        options: RequestOptions,
+        logprobs: bool,
+        stop_ids: frozenset[int] | None = None,
     ) -> Stream:
+        """stop_ids: tokens that end the answer; those of the tokenizer by default."""
         fields = dict(options)
         own = {name: fields.pop(name) for name in _OWN_OPTIONS & fields.keys()}
         chosen = replace(sampling or Sampling(), **fields)  # type: ignore[arg-type]  # the rest are its fields
@@ -275,7 +337,7 @@ class Model:
             max_tokens,
             seed,
             chosen,
-            self.tokenizer.stop_ids,
+            self.tokenizer.stop_ids if stop_ids is None else stop_ids,
             prompt.stop,
             logprobs,
             **own,  # type: ignore[arg-type]

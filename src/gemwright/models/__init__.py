@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gemwright.errors import UnsupportedModel
-from gemwright.models import embedding_gemma, embedding_gemma2, gemma3
+from gemwright.models import embedding_gemma, embedding_gemma2, gemma1, gemma2, gemma3, vaultgemma
 from gemwright.models.architecture import Architecture, Description
 from gemwright.models.decoder import Decoder
 from gemwright.models.encoder import Encoder
@@ -16,6 +16,9 @@ __all__ = ["ARCHITECTURES", "Architecture", "Description", "Encoder", "Network",
 Network = Decoder
 
 ARCHITECTURES: dict[str, Architecture[Any]] = {
+    "gemma": gemma1.ARCHITECTURE,
+    "gemma2": gemma2.ARCHITECTURE,
+    "vaultgemma": vaultgemma.ARCHITECTURE,
     "gemma3": gemma3.ARCHITECTURE,
     "gemma3_text": gemma3.ARCHITECTURE,
     "gemma-embedding": embedding_gemma.ARCHITECTURE,

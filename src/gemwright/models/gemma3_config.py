@@ -14,9 +14,8 @@ from gemwright.models.reading import (
     MAX_CONTEXT,
     MAX_LAYERS,
     MAX_VOCABULARY,
-    MAX_WIDTH,
-    check_bounds,
     check_positive,
+    check_shape,
     every_nth_global,
     integer,
     listed_windows,
@@ -57,15 +56,7 @@ class Config:
         return len(self.windows)
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary", "hidden", "feed_forward", "heads", "kv_heads", "head_dim"):
-            check_bounds(name, getattr(self, name), MAX_WIDTH if name != "vocabulary" else MAX_VOCABULARY)
-        check_bounds("layers", self.layers, MAX_LAYERS)
-        check_bounds("context", self.context_tokens, MAX_CONTEXT)
-        if self.heads % self.kv_heads or self.head_dim % 2:
-            raise ModelFormatError(
-                f"{self.heads} heads over {self.kv_heads} key heads of width {self.head_dim} cannot be: "
-                "heads must divide evenly and the width must be even."
-            )
+        check_shape(self)
         constants = ("eps", "query_scale", "global_base", "global_stretch", "local_base")
         check_positive({name: getattr(self, name) for name in constants})
 

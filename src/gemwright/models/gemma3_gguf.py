@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gemwright.errors import UnsupportedModel
 from gemwright.models.gemma3_config import LOCAL_BASE, Config
+from gemwright.models.reading import equal_in_float32
 
 
 def gguf_metadata(config: Config) -> dict[str, Any]:
@@ -34,11 +33,6 @@ def gguf_metadata(config: Config) -> dict[str, Any]:
     if c.global_stretch != 1.0:
         metadata |= {"gemma3.rope.scaling.type": "linear", "gemma3.rope.scaling.factor": c.global_stretch}
     tokens = {"tokenizer.ggml.token_type": range(c.vocabulary)}
-    if _in_float32(Config.from_gguf({**metadata, **tokens})) != _in_float32(c):
+    if not equal_in_float32(vars(Config.from_gguf({**metadata, **tokens})), vars(c)):
         raise UnsupportedModel("This model's windows or attention scale are not Gemma 3's, and GGUF cannot say others.")
     return metadata
-
-
-def _in_float32(c: Config) -> dict[str, Any]:
-    """GGUF keeps numbers in float32, which is all that is compared."""
-    return {name: float(np.float32(value)) if isinstance(value, float) else value for name, value in vars(c).items()}

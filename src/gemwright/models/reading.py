@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from gemwright.errors import ModelFormatError, UnsupportedModel
 
@@ -45,6 +47,41 @@ def check_bounds(name: str, value: int, most: int) -> None:
         raise ModelFormatError(f"The model declares {name} = {value}: it must be between 1 and {most}.")
 
 
+class Shape(Protocol):
+    """The sizes every configuration has."""
+
+    @property
+    def vocabulary(self) -> int: ...
+    @property
+    def hidden(self) -> int: ...
+    @property
+    def feed_forward(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def kv_heads(self) -> int: ...
+    @property
+    def head_dim(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def context_tokens(self) -> int: ...
+
+
+def check_shape(shape: Shape) -> None:
+    """Raises ModelFormatError for sizes out of bounds or heads that cannot be."""
+    check_bounds("vocabulary", shape.vocabulary, MAX_VOCABULARY)
+    for name in ("hidden", "feed_forward", "heads", "kv_heads", "head_dim"):
+        check_bounds(name, getattr(shape, name), MAX_WIDTH)
+    check_bounds("layers", shape.layers, MAX_LAYERS)
+    check_bounds("context", shape.context_tokens, MAX_CONTEXT)
+    if shape.heads % shape.kv_heads or shape.head_dim % 2:
+        raise ModelFormatError(
+            f"{shape.heads} heads over {shape.kv_heads} key heads of width {shape.head_dim} cannot be: "
+            "heads must divide evenly and the width must be even."
+        )
+
+
 def check_positive(values: Mapping[str, float]) -> None:
     """Raises ModelFormatError unless all of them are positive finite numbers."""
     for name, value in values.items():
@@ -75,10 +112,35 @@ def refuse_unusual(text: Mapping[str, Any], usual: Mapping[str, tuple[object, ..
             raise UnsupportedModel(f"config.json sets {key} to {text[key]!r}, which no {family} model does.")
 
 
+def plain_rope_base(text: Mapping[str, Any], default: float) -> float:
+    """The base of the angles in config.json, old keys or new. Raises UnsupportedModel for any other rope than plain."""
+    parameters = text.get("rope_parameters")
+    for rope in (parameters, text.get("rope_scaling")):
+        if rope is not None and not isinstance(rope, Mapping):
+            raise ModelFormatError("config.json: the parameters of rope are not an object.")
+        kind = "default" if rope is None else rope.get("rope_type", rope.get("type", "default"))
+        others = set(rope or ()) - {"rope_type", "type", "rope_theta"}
+        if kind != "default" or others:
+            raise UnsupportedModel(
+                f"config.json has rope of type {_shown(kind)}{f' with {_shown(sorted(others))}' if others else ''}, "
+                "which no model of this kind has."
+            )
+    return number(text if parameters is None else parameters, "rope_theta", default)
+
+
+def equal_in_float32(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two configurations are the same once their numbers are in float32, which is all that GGUF keeps."""
+    return _in_float32(a) == _in_float32(b)
+
+
 def vocabulary_size(meta: Mapping[str, Any], default: int) -> int:
     """Rows of the embedding of a GGUF file: as many as it has tokens."""
     tokens = meta.get("tokenizer.ggml.token_type")
     return default if tokens is None else len(tokens)
+
+
+def _in_float32(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: float(np.float32(value)) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def _shown(value: object) -> str:

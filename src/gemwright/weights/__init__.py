@@ -8,6 +8,7 @@ types, tensor, dequant, kquants, bits    how numbers are stored, and what they m
 gguf, cursor, strings, gguf_writer    one format;  safetensors, shards, jsonfile    the other
 pipeline     what sentence-transformers puts around a safetensors model
 mapped, layout, foreign, quoted    files as bytes, places within them, files of other kinds, names in messages
+unsupported    models of the family that are not run, and why
 """
 
 from __future__ import annotations

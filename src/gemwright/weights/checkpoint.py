@@ -19,6 +19,7 @@ from gemwright.weights.quoted import quoted
 from gemwright.weights.safetensors import is_safetensors, read_safetensors
 from gemwright.weights.shards import INDEX_NAME, SHARD_PATTERN, read_shards
 from gemwright.weights.tensor import Tensor
+from gemwright.weights.unsupported import REASONS
 
 MAX_CONFIG_BYTES = 1 << 20
 CONFIG_NAME = "config.json"
@@ -76,10 +77,15 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def require_architecture(checkpoint: Checkpoint, supported: Collection[str]) -> str:
-    """The checkpoint's architecture if it is among `supported`; otherwise UnsupportedModel naming both."""
+    """The checkpoint's architecture if it is among `supported`; otherwise UnsupportedModel naming both.
+
+    Models of the family that are known but not run are told apart from unknown ones, with the reason.
+    """
     if checkpoint.architecture not in supported:
+        reason = REASONS.get(checkpoint.architecture)
         raise UnsupportedModel(
-            f"{checkpoint.path} is a model of architecture {quoted(checkpoint.architecture)}.",
+            f"{checkpoint.path} is a model of architecture {quoted(checkpoint.architecture)}"
+            + (f", which is not supported. {reason}" if reason else "."),
             hint=f"These can be run: {', '.join(sorted(supported))}.",
         )
     return checkpoint.architecture

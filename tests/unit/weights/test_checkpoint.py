@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import pickle
 import tarfile
@@ -159,3 +160,24 @@ def test_an_architecture_we_do_not_run_is_named_with_those_we_do(tmp_path: Path)
     with pytest.raises(UnsupportedModel, match=r"'llama'.*gemma3, gemma3_text"):
         require_architecture(checkpoint, {"gemma3_text", "gemma3"})
     assert require_architecture(checkpoint, ["llama"]) == "llama"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("recurrent_gemma", "recurrent state"),
+        ("t5gemma", "encoder and a decoder"),
+        ("t5gemma2", "encoder and a decoder"),
+        ("paligemma", "image"),
+        ("diffusion_gemma", "diffusion"),
+        ("shieldgemma2", "judges images"),
+        ("clip", "part of a model"),
+    ],
+)
+def test_a_model_of_the_family_that_is_not_run_is_refused_with_the_reason(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": name}), "utf-8")
+    with pytest.raises(UnsupportedModel, match=rf"'{name}', which is not supported\. .*{reason}.*gemma3"):
+        require_architecture(open_checkpoint(tmp_path), ["gemma3"])
