@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from gemwright.atomic import replacing, write_all
 from gemwright.embedded import default_model
 from gemwright.models import ARCHITECTURES
 from gemwright.settings import load_settings
-from gemwright.weights import Entry, TensorType, file_bytes, open_checkpoint, write_gguf
+from gemwright.weights import Entry, StringArray, TensorType, file_bytes, open_checkpoint, write_gguf
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -140,9 +141,11 @@ def _gets_more_bits(layer: int, layers: int) -> bool:
 def _cut(config: Mapping[str, Any], most: int | None) -> dict[str, Any]:
     """The tokenizer of a file, of its first `most` tokens."""
     tokenizer = {key: value for key, value in config.items() if "tokenizer" in key}
-    for key in ("tokens", "scores", "token_type"):
-        values = tokenizer[f"tokenizer.ggml.{key}"]
-        tokenizer[f"tokenizer.ggml.{key}"] = values if most is None or len(values) <= most else values[:most]
+    tokens, scores, types = (tokenizer[f"tokenizer.ggml.{name}"] for name in ("tokens", "scores", "token_type"))
+    if most is not None and most < len(types):
+        end = sum(8 + len(text) for text in islice(tokens, most))
+        cut = {"tokens": StringArray(tokens.raw[:end], most), "scores": scores[:most], "token_type": types[:most]}
+        tokenizer |= {f"tokenizer.ggml.{name}": values for name, values in cut.items()}
     return tokenizer
 
 
