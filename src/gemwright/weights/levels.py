@@ -20,6 +20,8 @@ from gemwright.weights.types import TensorType
 FLOATS = (TensorType.F32, TensorType.F16, TensorType.BF16)
 TABLES = ("embed", "per_layer_embed")
 """Matrices with a row for each token: they need 8 bits even where the others do with 4."""
+ROUTER = "router"
+"""Last part of the name of a matrix that chooses experts: a little error is another choice, and it is small."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _type(name: str, tensor: Tensor, level: str, is_small: bool) -> TensorType:
 
 
 def _quantised(name: str, tensor: Tensor, level: str) -> TensorType:
-    if level != "maximum_efficiency" or name in TABLES:
+    if level != "maximum_efficiency" or name in TABLES or name.rpartition(".")[2] == ROUTER:
         return TensorType.Q8_0
     return TensorType.Q4_K if tensor.shape[-1] % TensorType.Q4_K.block_values == 0 else TensorType.Q5_0
 
