@@ -209,12 +209,13 @@ RECIPES = {
         prompt=70,
     ),
     "everything": Recipe(
-        "all of 3 experts, per-layer embeddings, sharing layers with a doubled MLP, keys as values; float32",
+        "all of 3 experts, per-layer embeddings, sharing layers with a doubled MLP, keys as values; large eps; float32",
         {
             **BASE,
             **KEYS_AS_VALUES,
             "architectures": ["Gemma4ForCausalLM"],
             "model_type": "gemma4_text",
+            "rms_norm_eps": 0.003,
             "hidden_size": 32,
             "intermediate_size": 12,
             "num_hidden_layers": 5,
