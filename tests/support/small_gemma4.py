@@ -27,7 +27,7 @@ CONFIG: dict[str, Any] = {
     "final_logit_softcapping": 30.0,
     "max_position_embeddings": 512,
     "num_hidden_layers": 5,
-    "layer_types": [LOCAL, GLOBAL, LOCAL, LOCAL, GLOBAL],
+    "layer_types": [LOCAL, LOCAL, GLOBAL, LOCAL, GLOBAL],
     "hidden_size_per_layer_input": 0,
 }
 KINDS: dict[str, dict[str, Any]] = {
