@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from gemwright import ops
-from gemwright.models.gemma4 import Gemma4, Layer
+from gemwright.models.gemma4 import Gemma4
 from gemwright.models.gemma4_config import Config
 from gemwright.models.gemma4_feed_forward import FeedForward
+from gemwright.models.gemma4_layer import Layer
 from gemwright.models.weights import Precision
 from gemwright.step import F32, Step
 from gemwright.weights import Checkpoint, open_checkpoint
@@ -42,12 +43,12 @@ def test_every_layer_computes_what_transformers_computes(name: str, monkeypatch:
     g, net = golden(name), network(name)
     states: list[F32] = []
 
-    def recording(net: Gemma4, i: int, w: Layer, x: F32, *others: Any) -> F32:
+    def recording(layer: Layer, x: F32, *others: Any) -> F32:
         states.append(x)
-        return block(net, i, w, x, *others)
+        return finish(layer, x, *others)
 
-    block = Gemma4._block
-    monkeypatch.setattr(Gemma4, "_block", recording)
+    finish = Layer.finish
+    monkeypatch.setattr(Layer, "finish", recording)
     in_chunks(net, g.tokens, len(g.tokens))
     assert len(states) == len(g.states) == net.config.layers
     for state, expected in zip(states, g.states, strict=True):

@@ -3,8 +3,7 @@
 Four structures make five sizes: per-layer embeddings and layers without keys of their own (E2B, E4B), keys that serve
 as values (12B, 26B-A4B, 31B), a mixture of experts (26B-A4B). Each is a piece a layer has or has not, as the
 configuration says. Source: `Gemma4TextModel` and `Gemma4UnifiedTextModel` of transformers 5.24, the tests' oracle.
-Axes: T tokens of the flat batch, D hidden width, N query heads, K key heads, H head width, V vocabulary, L layers,
-P width of a per-layer vector, E experts.
+Axes: T tokens of the flat batch, D hidden width, V vocabulary, L layers, P width of a per-layer vector, E experts.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from gemwright import ops
 from gemwright.cache import KVCache, LayerShape
 from gemwright.models.architecture import Architecture
 from gemwright.models.decoder import Decoder
-from gemwright.models.gemma4_config import Config, Heads
-from gemwright.models.gemma4_feed_forward import FeedForward, load_feed_forward
+from gemwright.models.gemma4_config import Config
 from gemwright.models.gemma4_gguf import gguf_metadata, rope_freqs
-from gemwright.models.gemma4_per_layer import PerLayerBlock, PerLayerInputs
+from gemwright.models.gemma4_layer import Layer, Row, layer_weights, rope_table
+from gemwright.models.gemma4_per_layer import PerLayerInputs
 from gemwright.models.weights import Loader
 from gemwright.step import F32, Cost, Step
 from gemwright.weights import Weight
@@ -32,8 +31,6 @@ __all__ = ["ARCHITECTURE", "OTHER_SENSES", "Config", "Gemma4", "weights"]
 
 OTHER_SENSES = ("vision_tower.", "vision_embedder.", "embed_vision.", "audio_tower.", "embed_audio.")
 """What multimodal checkpoints hold beside the text model."""
-
-Row = tuple[str, str, str, tuple[int, ...]]
 
 
 def weights(c: Config) -> tuple[Weight, ...]:
@@ -51,50 +48,10 @@ def weights(c: Config) -> tuple[Weight, ...]:
         ]
     for i in range(c.layers):
         rows += [
-            (f"{i}.{name}", f"blk.{i}.{gguf}", f"layers.{i}.{hf}", shape) for name, gguf, hf, shape in _layer(c, i)
+            (f"{i}.{name}", f"blk.{i}.{gguf}", f"layers.{i}.{hf}", shape)
+            for name, gguf, hf, shape in layer_weights(c, i)
         ]
     return tuple(Weight(*row) for row in rows)
-
-
-def _layer(c: Config, i: int) -> list[Row]:
-    """The tensors of layer number `i`."""
-    attention, inner = c.attention(i), c.feed_forward[i]
-    queries, keys = c.heads * attention.width, attention.kv_heads * attention.width
-    rows: list[Row] = [
-        ("attn_in", "attn_norm.weight", "input_layernorm.weight", (c.hidden,)),
-        ("q", "attn_q.weight", "self_attn.q_proj.weight", (queries, c.hidden)),
-        *((name, f"attn_{name}.weight", f"self_attn.{name}_proj.weight", (keys, c.hidden)) for name in c.projected(i)),
-        ("o", "attn_output.weight", "self_attn.o_proj.weight", (c.hidden, queries)),
-        ("q_norm", "attn_q_norm.weight", "self_attn.q_norm.weight", (attention.width,)),
-        ("attn_out", "post_attention_norm.weight", "post_attention_layernorm.weight", (c.hidden,)),
-        ("ffn_in", "ffn_norm.weight", "pre_feedforward_layernorm.weight", (c.hidden,)),
-        ("gate", "ffn_gate.weight", "mlp.gate_proj.weight", (inner, c.hidden)),
-        ("up", "ffn_up.weight", "mlp.up_proj.weight", (inner, c.hidden)),
-        ("down", "ffn_down.weight", "mlp.down_proj.weight", (c.hidden, inner)),
-        ("ffn_out", "post_ffw_norm.weight", "post_feedforward_layernorm.weight", (c.hidden,)),
-        ("scale", "layer_output_scale.weight", "layer_scalar", (1,)),
-    ]
-    if c.projected(i):
-        rows += [("k_norm", "attn_k_norm.weight", "self_attn.k_norm.weight", (attention.width,))]
-    if c.per_layer_width:
-        rows += [
-            ("per_layer_gate", "inp_gate.weight", "per_layer_input_gate.weight", (c.per_layer_width, c.hidden)),
-            ("per_layer_out", "proj.weight", "per_layer_projection.weight", (c.hidden, c.per_layer_width)),
-            ("per_layer_out_norm", "post_norm.weight", "post_per_layer_input_norm.weight", (c.hidden,)),
-        ]
-    if c.experts is not None:
-        total, _, width = c.experts
-        rows += [
-            ("dense_out", "post_ffw_norm_1.weight", "post_feedforward_layernorm_1.weight", (c.hidden,)),
-            ("router_in", "ffn_gate_inp.scale", "router.scale", (c.hidden,)),
-            ("router", "ffn_gate_inp.weight", "router.proj.weight", (total, c.hidden)),
-            ("expert_scale", "ffn_down_exps.scale", "router.per_expert_scale", (total,)),
-            ("experts_in", "pre_ffw_norm_2.weight", "pre_feedforward_layernorm_2.weight", (c.hidden,)),
-            ("expert_gate_up", "ffn_gate_up_exps.weight", "experts.gate_up_proj", (total, 2 * width, c.hidden)),
-            ("expert_down", "ffn_down_exps.weight", "experts.down_proj", (total, c.hidden, width)),
-            ("experts_out", "post_ffw_norm_2.weight", "post_feedforward_layernorm_2.weight", (c.hidden,)),
-        ]
-    return rows
 
 
 def unused(c: Config) -> tuple[str, ...]:
@@ -103,49 +60,6 @@ def unused(c: Config) -> tuple[str, ...]:
     return tuple(
         key for i in shared for key in (f"layers.{i}.self_attn.{part}." for part in ("k_proj", "v_proj", "k_norm"))
     ) + tuple(f"blk.{i}.attn_{part}.weight" for i in shared for part in ("k", "v", "k_norm"))
-
-
-@dataclass(frozen=True)
-class Layer:
-    """The weights of one layer; norms are float32 vectors.
-
-    projections: of queries, then of keys unless the layer reads another's, then of values unless keys serve as both.
-    k_norm: only with keys. per_layer: only with per-layer embeddings. scale: of all that leaves the layer.
-    """
-
-    attn_in: F32
-    projections: tuple[ops.Matrix, ...]
-    q_norm: F32
-    k_norm: F32 | None
-    o: ops.Matrix
-    attn_out: F32
-    ffn_in: F32
-    feed_forward: FeedForward
-    ffn_out: F32
-    per_layer: PerLayerBlock | None
-    scale: np.float32
-
-    @classmethod
-    def load(cls, load: Loader, i: int, c: Config) -> Layer:
-        """Layer number `i`."""
-        return cls(
-            attn_in=load.vector(f"{i}.attn_in"),
-            projections=tuple(load.matrix(f"{i}.{name}") for name in ("q", *c.projected(i))),
-            q_norm=load.vector(f"{i}.q_norm"),
-            k_norm=load.vector(f"{i}.k_norm") if c.projected(i) else None,
-            o=load.matrix(f"{i}.o"),
-            attn_out=load.vector(f"{i}.attn_out"),
-            ffn_in=load.vector(f"{i}.ffn_in"),
-            feed_forward=load_feed_forward(load, i, c),
-            ffn_out=load.vector(f"{i}.ffn_out"),
-            per_layer=PerLayerBlock.load(load, i, c),
-            scale=load.vector(f"{i}.scale")[0],
-        )
-
-    def matrices(self) -> list[ops.Matrix]:
-        """Every matrix that a token is multiplied by."""
-        small = [self.per_layer.gate, self.per_layer.projection] if self.per_layer else []
-        return [*self.projections, self.o, *self.feed_forward.matrices(), *small]
 
 
 @dataclass(frozen=True)
@@ -181,7 +95,6 @@ class Gemma4(Decoder):
         self.final_softcap = config.final_softcap
         self.per_layer_inputs = PerLayerInputs.load(load, config)
         self.layers = [Layer.load(load, i, config) for i in range(config.layers)]
-        self._ones = {kind.width: np.ones(kind.width, np.float32) for kind in (config.nearby, config.everywhere)}
 
     def cache_layers(self) -> list[LayerShape]:
         """The owners, with their windows."""
@@ -213,51 +126,23 @@ class Gemma4(Decoder):
         x = ops.embed(self.embed, step.tokens, sqrt(c.hidden))  # docs/decisions/embedding-scale.md
         tokens = Tokens(
             step,
-            nearby=_rope_table(step, c.nearby),
-            everywhere=_rope_table(step, c.everywhere),
+            nearby=rope_table(step.positions, c.nearby),
+            everywhere=rope_table(step.positions, c.everywhere),
             per_layer=self.per_layer_inputs(x, step.tokens) if self.per_layer_inputs else None,
         )
         last = c.owners - 1 if self.shortcut else c.layers
         for i, w in enumerate(self.layers):
-            q = self._project(i, w, x, tokens, cache)
+            q, keys_values = w.project(x, tokens.nearby if c.windows[i] else tokens.everywhere)
+            if keys_values is not None:
+                ops.cache_write(cache.layer(i), tokens.step, *keys_values)
             if i == last and len(wanted) < len(step):
                 if not len(wanted):
                     return np.empty((0, c.hidden), np.float32)
                 x, q, tokens = x[wanted], q[wanted], tokens.only(wanted)
-            x = self._block(i, w, x, q, tokens, cache)
+            vectors = None if tokens.per_layer is None else tokens.per_layer[:, i]
+            x = w.finish(x, q, cache.layer(c.owner(i)), tokens.step, vectors)
         x = x if len(x) == len(wanted) else x[wanted]
         return ops.rms_norm(x, self.final_norm, c.eps)
-
-    def _project(self, i: int, w: Layer, x: F32, tokens: Tokens, cache: KVCache) -> F32:
-        """Queries [T, N, H], normed and turned; keys and values, if the layer has any, go to the cache.
-
-        Values are normed but never turned, and where keys serve as values they do so before their norm and turn.
-        """
-        c, kind = self.config, self.config.attention(i)
-        table = tokens.nearby if c.windows[i] else tokens.everywhere
-        q, *keys_values = ops.linear(ops.rms_norm(x, w.attn_in, c.eps), *w.projections)
-        if w.k_norm is not None:
-            k = keys_values[0].reshape(-1, kind.kv_heads, kind.width)
-            v = keys_values[-1].reshape(-1, kind.kv_heads, kind.width)
-            v = ops.rms_norm(v, self._ones[kind.width], c.eps)
-            ops.cache_write(cache.layer(i), tokens.step, ops.norm_rope(k, w.k_norm, c.eps, table), v)
-        return ops.norm_rope(q.reshape(-1, c.heads, kind.width), w.q_norm, c.eps, table)
-
-    def _block(self, i: int, w: Layer, x: F32, q: F32, tokens: Tokens, cache: KVCache) -> F32:
-        """The residual stream after layer `i`. Scores are not scaled: the norm of queries has learned how large they
-        should be."""
-        c = self.config
-        y = ops.attend(q, cache.layer(c.owner(i)), tokens.step, 1.0)
-        (y,) = ops.linear(y.reshape(len(x), -1), w.o)
-        x, normed = ops.add_norm(x, y, w.attn_out, w.ffn_in, c.eps)
-        x = ops.add(x, ops.rms_norm(w.feed_forward(x, normed), w.ffn_out, c.eps))
-        if w.per_layer is not None and tokens.per_layer is not None:
-            x = w.per_layer(x, tokens.per_layer[:, i])
-        return x * w.scale
-
-
-def _rope_table(step: Step, kind: Heads) -> F32:
-    return ops.rope_table(step.positions, kind.width, kind.base, turned=kind.turned)
 
 
 ARCHITECTURE = Architecture(
