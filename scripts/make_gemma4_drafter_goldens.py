@@ -77,7 +77,10 @@ def make(name: str, rng: np.random.Generator) -> None:
     unified = text["model_type"] == "gemma4_unified_text"
     target = target_model(name, text, unified)
     config = drafter_config(whole, text, unified)
-    made = (Gemma4UnifiedAssistantConfig if unified else Gemma4AssistantConfig)(**config, attn_implementation="eager")
+    # Its mask counts the window as a distance, which is one key more than any token of the target sees.
+    inner = {**config["text_config"], "sliding_window": config["text_config"]["sliding_window"] - 1}
+    settings = {**config, "text_config": inner, "attn_implementation": "eager"}
+    made = (Gemma4UnifiedAssistantConfig if unified else Gemma4AssistantConfig)(**settings)
     drafter = (Gemma4UnifiedAssistantForCausalLM if unified else Gemma4AssistantForCausalLM)(made).float().eval()
     weights = {key: random_weight(key, value.shape, rng).bfloat16() for key, value in drafter.state_dict().items()}
     weights.pop("lm_head.weight")

@@ -89,7 +89,7 @@ def bad(name: str, says: str, error: type[GemwrightError] = ModelFormatError, **
 @pytest.mark.parametrize(
     ("name", "config", "error", "says"),
     [
-        bad("e2b", "own = 0", num_kv_shared_layers=7),
+        bad("e2b", "between 1 and 6", num_kv_shared_layers=7),
         bad("e2b", "num_kv_shared_layers = 8", num_kv_shared_layers=8),
         bad("e2b", "num_kv_shared_layers = -1", num_kv_shared_layers=-1),
         bad("e2b", "no layer of the same kind", num_kv_shared_layers=5),

@@ -102,14 +102,14 @@ class Architecture(Generic[ConfigT]):
         read = self.config.from_gguf if checkpoint.kind == "gguf" else self.config.from_hf
         config = read(checkpoint.config)
         if checkpoint.kind == "gguf":
-            _check_constants(checkpoint, self.constants(config))
+            check_constants(checkpoint, self.constants(config))
         return config
 
     def _left_over(self, config: ConfigT) -> tuple[str, ...]:
         return (*self.ignore, *self.unused(config), *self.constants(config))
 
 
-def _check_constants(checkpoint: Checkpoint, constants: Mapping[str, F32]) -> None:
+def check_constants(checkpoint: Checkpoint, constants: Mapping[str, F32]) -> None:
     """Raises CheckpointMismatch for one that is missing or holds other numbers: the model would compute otherwise."""
     for name, expected in constants.items():
         tensor = checkpoint.tensors.get(name)

@@ -66,7 +66,8 @@ class Config:
 
     windows: for each layer the keys a token sees, itself included; 0 for a global layer, which sees all.
     feed_forward: inner width of each layer's dense network.
-    owners: so many layers, the first ones, keep keys and values. Each later one reads those of the last of its kind.
+    owners: so many layers, the first ones, keep keys and values. Each later one reads those of the last of its kind;
+    where there are none (gemma4_drafter.py) all read another model's.
     nearby, everywhere: attention of local and of global layers.
     per_layer_width: of the vector each layer adds for each token of the vocabulary; 0 without such vectors.
     experts: what every layer has beside its dense network, if anything.
@@ -97,9 +98,11 @@ class Config:
 
     def owner(self, i: int) -> int:
         """The layer whose keys and values layer `i` reads: itself, or the last owner of its kind."""
-        if i < self.owners:
-            return i
-        return max(j for j in range(self.owners) if self.windows[j] == self.windows[i])
+        return i if i < self.owners else self.last_owner(self.windows[i])
+
+    def last_owner(self, window: int) -> int:
+        """The last layer of that window that keeps keys and values."""
+        return max(j for j in range(self.owners) if self.windows[j] == window)
 
     def projected(self, i: int) -> tuple[str, ...]:
         """What layer `i` computes of keys and values; a layer that reads another's computes neither."""
@@ -141,7 +144,7 @@ class Config:
             heads=integer(meta, "gemma4.attention.head_count"),
             windows=windows,
             feed_forward=each_layer(meta, "gemma4.feed_forward_length", layers),
-            owners=layers - count(meta, "gemma4.attention.shared_kv_layers", 0, most=layers),
+            owners=layers - count(meta, "gemma4.attention.shared_kv_layers", 0, most=layers - 1),
             nearby=Heads(near_heads, local, near_base, local // 2),
             everywhere=Heads(heads, whole, base, int(TURNED * whole) // 2, projected),
             per_layer_width=count(meta, "gemma4.embedding_length_per_layer_input", 0),
@@ -161,7 +164,7 @@ class Config:
         layers = integer(text, "num_hidden_layers", 30, most=MAX_LAYERS)
         window = integer(text, "sliding_window", most=MAX_CONTEXT)
         windows = listed_windows(text, layers, window) or (*every_nth_global(layers - 1, window, PATTERN), 0)
-        owners = layers - count(text, "num_kv_shared_layers", 0, most=layers)
+        owners = layers - count(text, "num_kv_shared_layers", 0, most=layers - 1)
         width = integer(text, "intermediate_size", 9216)
         shared_width = 2 * width if text.get("use_double_wide_mlp") else width
         nearby, everywhere = _heads(text, windows)
@@ -205,10 +208,9 @@ _USUAL_UNIFIED: dict[str, tuple[object, ...]] = {
 
 
 def _check_layers(c: Config) -> None:
-    check_bounds("layers with keys and values of their own", c.owners, c.layers)
     if c.windows[-1]:
         raise ModelFormatError("The model declares a last layer with a window: Gemma 4 ends with a global layer.")
-    if set(c.windows[c.owners :]) - set(c.windows[: c.owners]):
+    if c.owners and set(c.windows[c.owners :]) - set(c.windows[: c.owners]):
         raise ModelFormatError(
             f"Of {c.layers} layers the last {c.layers - c.owners} share keys and values, but no layer of the same kind "
             "before them has any."
