@@ -20,6 +20,7 @@ from gemwright.step import F32
 from gemwright.text.gguf_target import gguf_tokenizer
 from gemwright.weights import (
     CONVERTIBLE,
+    TABLES,
     Bytes,
     Entry,
     StringArray,
@@ -137,7 +138,7 @@ def _metadata(described: Description, types: Mapping[str, TensorType]) -> dict[s
         metadata["tokenizer.ggml.tokens"] = StringArray(pieces.raw, len(pieces.types))
     sizes: dict[str, int] = {}
     for name, kind in types.items():
-        if described.tensors[name].is_matrix and name != "embed":
+        if described.tensors[name].is_matrix and name not in TABLES:
             sizes[kind.name] = sizes.get(kind.name, 0) + described.tensors[name].values
     main = max(sizes, key=lambda name: sizes[name])
     kept = metadata.get("general.file_type", 0)

@@ -151,7 +151,7 @@ ARCHITECTURE = Architecture(
     weights,
     Gemma4,
     gguf_metadata,
-    wide=("embed", "router"),  # a little error in a router's logits is another choice of experts
+    wide=("embed", "router"),  # where a file has a quantised router, its choice matters more than its time
     tables=("per_layer_embed",),
     ignore=OTHER_SENSES,
     unused=unused,

@@ -76,14 +76,15 @@ def every_nth_global(layers: int, window: int, pattern: int) -> tuple[int, ...]:
     return tuple(0 if (i + 1) % pattern == 0 else window for i in range(layers))
 
 
-def each_layer(meta: Mapping[str, Any], key: str, layers: int) -> tuple[int, ...]:
-    """A whole number from 1 for each layer: GGUF stores one for all of them, or an array. Raises ModelFormatError."""
-    values = meta.get(key)
-    if not isinstance(values, np.ndarray):
-        return (integer(meta, key),) * layers
-    if values.shape != (layers,):
-        raise ModelFormatError(f"{key} has {values.size} values: one for each of {layers} layers is needed.")
-    return tuple(integer({key: value}, key) for value in values.tolist())
+def each_layer(source: Mapping[str, Any], key: str, layers: int, default: int | None = None) -> tuple[int, ...]:
+    """A whole number from 1 for each layer; files store one for all of them, or a list. Raises ModelFormatError."""
+    values = source.get(key, default)
+    if not isinstance(values, (list, np.ndarray)):
+        return (integer(source, key, default),) * layers
+    if len(values) != layers:
+        raise ModelFormatError(f"{key} has {len(values)} values: one for each of {layers} layers is needed.")
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    return tuple(integer({key: value}, key) for value in listed)
 
 
 def refuse_unusual(text: Mapping[str, Any], usual: Mapping[str, tuple[object, ...]], family: str) -> None:
