@@ -111,6 +111,27 @@ def test_another_program_reads_the_file(tmp_path: Path) -> None:
     assert "blk.2.attn_v.weight" not in tensors
 
 
+def test_a_gguf_file_is_written_again_with_all_that_is_in_it(tmp_path: Path) -> None:
+    quantise_file(small_model(tmp_path / "small", "26B"), tmp_path / "first.gguf", matrices="BF16")
+    quantise_file(tmp_path / "first.gguf", tmp_path / "second.gguf", level="balanced")
+    first, second = (open_checkpoint(tmp_path / f"{name}.gguf") for name in ("first", "second"))
+    assert first.tensors.keys() == second.tensors.keys() >= {"rope_freqs.weight"}
+    assert np.array_equal(logits(network(tmp_path / "second.gguf")), logits(network(tmp_path / "small", "balanced")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_candidates_are_the_largest_logits_under_the_cap(tmp_path: Path, kind: str) -> None:
+    net = network(small_model(tmp_path, kind), "balanced")
+    assert net.embed.is_split
+    hidden = in_chunks(net, TOKENS, len(TOKENS))
+    rows = net.logits(hidden)
+    assert np.max(np.abs(rows)) < 30
+    ids, values = net.candidates(hidden, 40, 300)
+    expected = np.argsort(-rows[:, :300], axis=1, kind="stable")[:, :40]
+    assert np.array_equal(ids, expected)
+    assert np.array_equal(values, np.take_along_axis(rows, expected, axis=1))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_answers_and_its_guesses_change_nothing(tmp_path: Path, kind: str) -> None:
     model = gemwright.load(small_model(tmp_path / "small", kind))

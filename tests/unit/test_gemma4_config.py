@@ -203,6 +203,22 @@ def test_a_tensor_too_few_or_too_many_is_refused(name: str) -> None:
         describe(replace(checkpoint, tensors={**checkpoint.tensors, more.name: more}))
 
 
+def test_keys_that_sharing_layers_do_not_use_may_be_left_over_in_gguf_too(tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(as_gguf(opened("e2b"), tmp_path / "a.gguf"))
+    for name, fits in (
+        ("blk.4.attn_k.weight", True),
+        ("blk.6.attn_k_norm.weight", True),
+        ("blk.3.attn_x.weight", False),
+    ):
+        more = replace(checkpoint.tensors["blk.0.attn_k.weight"], name=name)
+        extended = replace(checkpoint, tensors={**checkpoint.tensors, name: more})
+        if fits:
+            describe(extended)
+        else:
+            with pytest.raises(CheckpointMismatch, match=name):
+                describe(extended)
+
+
 def _is_of_something_else(name: str, key: str) -> bool:
     """Whether the text model does without it: other senses, and keys that sharing layers of e4b do not use."""
     shared = name == "e4b" and any(f"layers.{i}.self_attn.{part}" in key for i in (6, 7) for part in "kv")
