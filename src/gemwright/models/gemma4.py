@@ -57,9 +57,9 @@ def weights(c: Config) -> tuple[Weight, ...]:
 def unused(c: Config) -> tuple[str, ...]:
     """Keys and values of layers that read another's: training left them in some files."""
     shared = range(c.owners, c.layers)
-    return tuple(
-        key for i in shared for key in (f"layers.{i}.self_attn.{part}." for part in ("k_proj", "v_proj", "k_norm"))
-    ) + tuple(f"blk.{i}.attn_{part}.weight" for i in shared for part in ("k", "v", "k_norm"))
+    safetensors = (f"layers.{i}.self_attn.{part}." for i in shared for part in ("k_proj", "v_proj", "k_norm"))
+    gguf = (f"blk.{i}.attn_{part}.weight" for i in shared for part in ("k", "v", "k_norm"))
+    return *safetensors, *gguf
 
 
 @dataclass(frozen=True)
