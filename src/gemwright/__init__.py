@@ -16,6 +16,7 @@ from importlib import import_module
 TYPE_CHECKING = False  # as typing's, whose import would cost more than all the rest
 if TYPE_CHECKING:
     from gemwright.embedding import EmbeddingModel, Embeddings
+    from gemwright.engine.assistant import Assistant
     from gemwright.engine.draft_model import DraftModel
     from gemwright.engine.lookup import Lookup
     from gemwright.errors import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from gemwright.inference import OptimizedGemmaInference
-    from gemwright.loading import load, load_optimized_gemma
+    from gemwright.loading import load, load_assistant, load_optimized_gemma
     from gemwright.messages import Completion, Message, Sampling
     from gemwright.model import Model, Stream
     from gemwright.text.shield import Policy
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Assistant",
     "CapacityError",
     "CheckpointMismatch",
     "Completion",
@@ -62,11 +64,13 @@ __all__ = [
     "UsageError",
     "__version__",
     "load",
+    "load_assistant",
     "load_optimized_gemma",
 ]
 
 _HOMES = {
     "gemwright.embedding": ("EmbeddingModel", "Embeddings"),
+    "gemwright.engine.assistant": ("Assistant",),
     "gemwright.engine.draft_model": ("DraftModel",),
     "gemwright.engine.lookup": ("Lookup",),
     "gemwright.errors": (
@@ -82,7 +86,7 @@ _HOMES = {
         "UsageError",
     ),
     "gemwright.inference": ("OptimizedGemmaInference",),
-    "gemwright.loading": ("load", "load_optimized_gemma"),
+    "gemwright.loading": ("load", "load_assistant", "load_optimized_gemma"),
     "gemwright.messages": ("Completion", "Message", "Sampling"),
     "gemwright.model": ("Model", "Stream"),
     "gemwright.text.shield": ("Policy",),

@@ -14,9 +14,12 @@ from typing import Literal
 from gemwright import ops
 from gemwright.embedded import default_model
 from gemwright.embedding import EmbeddingModel
+from gemwright.engine.assistant import Assistant
+from gemwright.engine.lookup import MOST_GUESSES
 from gemwright.errors import UsageError
 from gemwright.model import Facts, Model
 from gemwright.models import Encoder, architecture_of
+from gemwright.models.gemma4_drafter import load_drafter
 from gemwright.models.weights import Precision
 from gemwright.settings import Settings, check_threads, load_settings
 from gemwright.store import Store
@@ -104,6 +107,29 @@ def load_optimized_gemma(model_name: str | os.PathLike[str], optimization_level:
     The model carries its tokenizer. Raises what `load` raises.
     """
     return load(model_name, level=optimization_level)
+
+
+def load_assistant(
+    path: str | os.PathLike[str],
+    *,
+    tokens: int = 8,
+    precision: Precision = "default",
+    cache_dir: str | os.PathLike[str] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Assistant:
+    """The drafter at a path, a checkpoint "…-assistant" of Gemma 4, to guess ahead for the model it belongs to.
+
+    Use it as `speculation=` of that model's answers. tokens: the most guesses of one step. The rest is as for `load`.
+    Raises what `load` raises.
+    """
+    check_precision(precision)
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or not 1 <= tokens <= MOST_GUESSES:
+        raise UsageError(f"tokens is {tokens!r}: it must be a whole number from 1 to {MOST_GUESSES}.")
+    settings = load_settings()
+    settings = settings if cache_dir is None else replace(settings, cache_dir=Path(cache_dir))
+    announce = announce or _to_stderr
+    store = Store(settings.cache_dir / "packed", settings.packed_bytes, announce)
+    return Assistant(load_drafter(open_named(path, settings, announce), precision, store), tokens)
 
 
 def check_precision(precision: str) -> None:

@@ -16,9 +16,11 @@ from gemwright.errors import FileError, UsageError
 from gemwright.loading import open_named
 from gemwright.models import Description, describe
 from gemwright.settings import load_settings
+from gemwright.step import F32
 from gemwright.text.gguf_target import gguf_tokenizer
 from gemwright.weights import (
     CONVERTIBLE,
+    TABLES,
     Bytes,
     Entry,
     StringArray,
@@ -80,6 +82,7 @@ def quantise_file(
     types = plan_types(checkpoint, described.tensors) if kind is None else _alike(described, kind)
     metadata = _metadata(described, types)
     entries = [_entry(row, described, types[row.name]) for row in described.rows]
+    entries += [_constant(name, values) for name, values in described.constants.items()]
     total = file_bytes(metadata, entries)
     with _errors_explained(path, total):
         settings.cache_dir.mkdir(parents=True, exist_ok=True)
@@ -135,7 +138,7 @@ def _metadata(described: Description, types: Mapping[str, TensorType]) -> dict[s
         metadata["tokenizer.ggml.tokens"] = StringArray(pieces.raw, len(pieces.types))
     sizes: dict[str, int] = {}
     for name, kind in types.items():
-        if described.tensors[name].is_matrix and name != "embed":
+        if described.tensors[name].is_matrix and name not in TABLES:
             sizes[kind.name] = sizes.get(kind.name, 0) + described.tensors[name].values
     main = max(sizes, key=lambda name: sizes[name])
     kept = metadata.get("general.file_type", 0)
@@ -148,6 +151,10 @@ def _entry(row: Weight, described: Description, kind: TensorType) -> Entry:
         return Entry(row.gguf, kind, tensor.shape, lambda: _slabs(tensor, kind))
     offset = np.float32(1 if row.add_one and described.checkpoint.kind == "safetensors" else 0)
     return Entry(row.gguf, TensorType.F32, tensor.shape, lambda: [(tensor.to_f32() + offset).view(np.uint8)])
+
+
+def _constant(name: str, values: F32) -> Entry:
+    return Entry(name, TensorType.F32, values.shape, lambda: [values.view(np.uint8)])
 
 
 def _slabs(tensor: Tensor, kind: TensorType) -> Iterator[Bytes]:

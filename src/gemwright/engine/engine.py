@@ -25,13 +25,13 @@ from gemwright.cache import pages_for
 from gemwright.engine import scheduler
 from gemwright.engine.events import EventStream
 from gemwright.engine.head import score_rows
-from gemwright.engine.request import Cache, Detokenizer, Network, Request
+from gemwright.engine.request import BoundSpeculation, Cache, Detokenizer, Network, Request
 from gemwright.engine.sampler import Scores
 from gemwright.engine.scheduler import Job, Slice, State
-from gemwright.engine.ticket import Answer, Outcome, Ticket
+from gemwright.engine.ticket import Answer, Outcome, Ticket, View
 from gemwright.engine.validate import check_request
 from gemwright.ops import PAGE_TOKENS
-from gemwright.step import Step
+from gemwright.step import F32, Step
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class Engine:
         self._books = _Books(State(capacity_tokens=capacity_tokens, max_running=max_sequences))
         self._tickets: dict[int, Ticket] = {}
         self._slots: dict[int, int] = {}
+        self._states: dict[int, tuple[int, F32]] = {}  # by job: how many tokens were drawn, the state of the one before
         self._ids = itertools.count()
         self._lock = threading.Lock()
         self._discarded: deque[int] = deque()
@@ -108,6 +109,8 @@ class Engine:
         Raises UsageError for what cannot be, ContextOverflow for a prompt and answer that do not fit.
         """
         check_request(request, self._network.config, self.state.capacity_tokens)
+        if isinstance(request.speculation, BoundSpeculation):
+            request.speculation.check_network(self._network)
         reserved = pages_for(len(request.prompt) + request.max_tokens) * PAGE_TOKENS
         ticket = Ticket(next(self._ids), request, self._detokenizer)
         stream = EventStream(self, ticket)  # exists before the job does, so that somebody can always cancel it
@@ -147,8 +150,10 @@ class Engine:
     def _step(self) -> bool:
         drafts = self._draft()
         slices = self._plan({id: len(draft) for id, draft in drafts.items()})
-        drawn = self._sample(slices, self._forward(slices, drafts), drafts)
+        hidden = self._forward(slices, drafts)
+        drawn = self._sample(slices, self._score(slices, hidden), drafts)
         self._commit(slices, drawn)
+        self._remember(slices, hidden, drawn)
         self._emit()
         return bool(slices)
 
@@ -157,7 +162,14 @@ class Engine:
         answers = [job.id for job in self._books.state.running if self._tickets[job.id].outcomes]
         if len(answers) > self._max_guessing:
             return {}
-        return {id: self._tickets[id].propose(self._vocabulary) for id in answers}
+        return {id: self._tickets[id].propose(self._vocabulary, self._view(id)) for id in answers}
+
+    def _view(self, id: int) -> View | None:
+        """What a drafter may see of the job's text; nothing if a step was cut short since."""
+        drawn, hidden = self._states.get(id, (0, None))
+        if hidden is None or drawn != len(self._tickets[id].outcomes):
+            return None
+        return View(self._network, hidden, self._cache, self._slots[id])
 
     def _plan(self, drafts: Mapping[int, int]) -> tuple[Slice, ...]:
         self._books = replace(self._books, state=scheduler.admit(self._books.state))
@@ -178,19 +190,31 @@ class Engine:
         for job in self._books.state.running:
             self._tickets[job.id].cached_tokens = job.reused
 
-    def _forward(self, slices: Sequence[Slice], drafts: Mapping[int, Sequence[int]]) -> list[Scores]:
-        """The scores after each token that samples."""
+    def _forward(self, slices: Sequence[Slice], drafts: Mapping[int, Sequence[int]]) -> F32:
+        """The hidden state of each token that samples."""
         if not slices:
-            return []
+            return np.empty((0, 0), np.float32)
         rows: list[int] = []
-        counts: list[int] = []
         end = 0
         for piece in slices:
             end += piece.count
             rows += range(end - piece.samples, end)
-            counts += [self._tickets[piece.id].candidates] * piece.samples
-        hidden = self._network.forward(self._gather(slices, drafts), self._cache, rows)
+        return self._network.forward(self._gather(slices, drafts), self._cache, rows)
+
+    def _score(self, slices: Sequence[Slice], hidden: F32) -> list[Scores]:
+        """The scores after each token that samples."""
+        counts = [self._tickets[piece.id].candidates for piece in slices for _ in range(piece.samples)]
         return score_rows(self._network, hidden, counts, self._vocabulary)
+
+    def _remember(self, slices: Sequence[Slice], hidden: F32, drawn: tuple[_Drawn, ...]) -> None:
+        """The state each answer's newest token was drawn from. Cut short, it is missing, and `_view` sees that."""
+        counts = Counter(one.ticket.id for one in drawn)
+        end = 0
+        for piece in slices:
+            if piece.samples:
+                row, count = end + counts[piece.id] - 1, len(self._tickets[piece.id].outcomes) + counts[piece.id]
+                self._states[piece.id] = count, hidden[row : row + 1].copy()
+            end += piece.samples
 
     def _gather(self, slices: Sequence[Slice], drafts: Mapping[int, Sequence[int]]) -> Step:
         tokens: list[int] = []
@@ -252,6 +276,8 @@ class Engine:
             self._cache.close(self._slots.pop(id))
         for id in self._tickets.keys() - running.keys() - {job.id for job in self._books.state.waiting}:
             del self._tickets[id]
+        for id in self._states.keys() - running.keys():
+            del self._states[id]
         for id in [id for id in running if id not in self._slots]:
             self._slots[id] = self._cache.reserve(running[id].reserved, self._tickets[id].request.cache_salt)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,31 @@ class Drafter(Protocol):
         """
 
 
+@runtime_checkable
+class Follower(Drafter, Protocol):
+    """A drafter that looks into the network that computes its text."""
+
+    def follow(self, network: Network, hidden: F32, cache: Any, slot: int) -> None:
+        """What there is to see, before `propose`.
+
+        hidden: the state of the text's last token but one, [1, D]. cache, slot: where the network keeps the text up to
+        there. The last token is drawn and not computed yet.
+        """
+
+
 class Speculation(Protocol):
-    """A way of guessing (`Lookup`, `DraftModel`)."""
+    """A way of guessing (`Lookup`, `DraftModel`, `Assistant`)."""
 
     def drafter(self, room: int) -> Drafter:
         """A drafter for one text of at most `room` tokens."""
+
+
+@runtime_checkable
+class BoundSpeculation(Speculation, Protocol):
+    """A way of guessing that only some networks allow."""
+
+    def check_network(self, network: Network) -> None:
+        """Raises UsageError unless `network` is one of them."""
 
 
 class RequestOptions(SamplingOptions, total=False):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from gemwright.engine.request import Detokenizer, Drafter, Event, Finished, Request, Token
+from gemwright.engine.request import Detokenizer, Drafter, Event, Finished, Follower, Network, Request, Token
 from gemwright.engine.sampler import (
     Candidates,
     Choice,
@@ -18,6 +19,17 @@ from gemwright.engine.sampler import (
 )
 from gemwright.errors import GemwrightError
 from gemwright.messages import FinishReason
+from gemwright.step import F32
+
+
+@dataclass(frozen=True)
+class View:
+    """What a network made of a text, and where it keeps it: see `request.Follower`."""
+
+    network: Network
+    hidden: F32
+    cache: Any
+    slot: int
 
 
 @dataclass(frozen=True)
@@ -83,16 +95,19 @@ class Ticket:
             answer = Answer(self.request, detokenizer, tokens)
         return answer
 
-    def propose(self, drawable: int) -> tuple[int, ...]:
+    def propose(self, drawable: int, view: View | None = None) -> tuple[int, ...]:
         """Guesses of what follows the token drawn last, as far as room, ids and mask allow. For running answers only.
 
-        Ends before the last token of the longest answer: nothing is drawn after that one.
+        Ends before the last token of the longest answer: nothing is drawn after that one. view: for a drafter that
+        follows the network, if the state of the token before is at hand.
         """
         request, limit = self.request, self.request.max_tokens - len(self.outcomes) - 1
         if request.speculation is None or limit < 1:
             return ()
         if self._drafter is None:
             self._drafter = request.speculation.drafter(len(request.prompt) + request.max_tokens)
+        if view is not None and isinstance(self._drafter, Follower):
+            self._drafter.follow(view.network, view.hidden, view.cache, view.slot)
         answer = [outcome.token for outcome in self.outcomes if outcome.token is not None]
         guesses: list[int] = []
         for guess in self._drafter.propose([*request.prompt, *answer], limit):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gemwright.errors import UnsupportedModel
-from gemwright.models import embedding_gemma, embedding_gemma2, gemma1, gemma2, gemma3, vaultgemma
+from gemwright.models import embedding_gemma, embedding_gemma2, gemma1, gemma2, gemma3, gemma4, vaultgemma
 from gemwright.models.architecture import Architecture, Description
 from gemwright.models.decoder import Decoder
 from gemwright.models.encoder import Encoder
@@ -24,6 +24,10 @@ ARCHITECTURES: dict[str, Architecture[Any]] = {
     "gemma-embedding": embedding_gemma.ARCHITECTURE,
     "embedding_gemma2": embedding_gemma2.ARCHITECTURE,
     "embedding_gemma2_text": embedding_gemma2.ARCHITECTURE,
+    "gemma4": gemma4.ARCHITECTURE,
+    "gemma4_text": gemma4.ARCHITECTURE,
+    "gemma4_unified": gemma4.ARCHITECTURE,
+    "gemma4_unified_text": gemma4.ARCHITECTURE,
 }
 """`ARCHITECTURES[name].build(checkpoint, precision, store)` is the network of a checkpoint of that architecture."""
 

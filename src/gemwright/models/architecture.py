@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
+
+from gemwright.errors import CheckpointMismatch
 from gemwright.models.decoder import Decoder
 from gemwright.models.encoder import Encoder
 from gemwright.models.weights import Loader, Precision
+from gemwright.step import F32
 from gemwright.store import Store
 from gemwright.weights import Checkpoint, Tensor, Weight, match
 
@@ -29,7 +33,7 @@ class Description:
     """A checkpoint seen through its architecture, without computing anything.
 
     rows: the table of its weights. tensors: by `Weight.name`. architecture: what GGUF files call it.
-    metadata: gives its sizes and constants as GGUF keys.
+    metadata: gives its sizes and constants as GGUF keys. constants: tensors that GGUF files hold and no others do.
     """
 
     checkpoint: Checkpoint
@@ -37,6 +41,7 @@ class Description:
     rows: tuple[Weight, ...]
     tensors: dict[str, Tensor]
     metadata: Callable[[], dict[str, Any]]
+    constants: Mapping[str, F32] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +55,9 @@ class Architecture(Generic[ConfigT]):
     heads: matrices split for `ops.largest`, each with the vector that scales its inputs; the embedding is the output
     head too, and the final norm tells which of its columns weigh most.
     tables: matrices of which a step reads a few rows; they stay in the file.
-    ignore: keys of tensors that may be left over, as `match` takes them.
+    ignore: keys of tensors that may be left over, as `match` takes them. unused: those of one configuration.
+    constants: tensors of GGUF files that follow from the configuration, by name: checked where they are stored, written
+    where a file is, and read by nobody.
     """
 
     name: str
@@ -62,6 +69,8 @@ class Architecture(Generic[ConfigT]):
     heads: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({"embed": "final_norm"}))
     tables: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    unused: Callable[[ConfigT], tuple[str, ...]] = lambda config: ()
+    constants: Callable[[ConfigT], Mapping[str, F32]] = lambda config: {}
 
     def build(self, checkpoint: Checkpoint, precision: Precision, store: Store | None = None) -> Decoder | Encoder:
         """The network of a checkpoint, packed through `store` if there is one.
@@ -77,7 +86,7 @@ class Architecture(Generic[ConfigT]):
             wide=self.wide,
             heads=self.heads,
             tables=self.tables,
-            ignore=self.ignore,
+            ignore=self._left_over(config),
             store=store,
         )
         return self.network(config, load)
@@ -86,9 +95,27 @@ class Architecture(Generic[ConfigT]):
         """What `build` would load. Raises the same."""
         config = self._read(checkpoint)
         rows = self.weights(config)
-        tensors = match(rows, checkpoint, ignore=self.ignore)
-        return Description(checkpoint, self.name, rows, tensors, lambda: self.gguf_metadata(config))
+        tensors = match(rows, checkpoint, ignore=self._left_over(config))
+        constants = self.constants(config)
+        return Description(checkpoint, self.name, rows, tensors, lambda: self.gguf_metadata(config), constants)
 
     def _read(self, checkpoint: Checkpoint) -> ConfigT:
         read = self.config.from_gguf if checkpoint.kind == "gguf" else self.config.from_hf
-        return read(checkpoint.config)
+        config = read(checkpoint.config)
+        if checkpoint.kind == "gguf":
+            check_constants(checkpoint, self.constants(config))
+        return config
+
+    def _left_over(self, config: ConfigT) -> tuple[str, ...]:
+        return (*self.ignore, *self.unused(config), *self.constants(config))
+
+
+def check_constants(checkpoint: Checkpoint, constants: Mapping[str, F32]) -> None:
+    """Raises CheckpointMismatch for one that is missing or holds other numbers: the model would compute otherwise."""
+    for name, expected in constants.items():
+        tensor = checkpoint.tensors.get(name)
+        if tensor is None or tensor.shape != expected.shape or not np.array_equal(tensor.to_f32(), expected):
+            raise CheckpointMismatch(
+                f"{checkpoint.path}: tensor {name} does not hold what follows from the metadata.",
+                hint="The file may belong to another model of the family, or be damaged.",
+            )

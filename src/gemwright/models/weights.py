@@ -43,6 +43,11 @@ class Table:
         """float32[n, cols], what the file's values mean. ids: int32[n]. Raises IndexError outside the table."""
         return self._tensor.rows(ids)
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row in the file."""
+        return self._tensor.data.size // self._tensor.shape[0]
+
 
 class Loader:
     """Gives a network its weights by name, matrices in the types that the checkpoint's level asks for.
@@ -86,12 +91,14 @@ class Loader:
         rows, cols = self._tensors[name].matrix_shape
         return ops.Matrix.over(self._type(name), self._kept[name], rows, cols, wide=self._is_wide(name))
 
-    def matrices(self, name: str) -> list[ops.Matrix]:
+    def matrices(self, name: str, cut: int = 1) -> list[ops.Matrix]:
         """The matrices of a stack, tensor[n, rows, cols], where they lie in its packed form.
 
+        cut: each matrix is so many of [rows / cut, cols], one below the other; they are given one by one.
         Raises UnsupportedModel for rows that are not whole tiles.
         """
         whole, (count, rows, cols) = self.matrix(name), self._tensors[name].shape
+        count, rows = count * cut, rows // cut
         if rows % ops.TILE_ROWS:
             raise UnsupportedModel(f"{name}: matrices of a stack need a multiple of {ops.TILE_ROWS} rows, not {rows}.")
         size = whole.nbytes // count

@@ -18,7 +18,7 @@ from gemwright.weights.convert import CONVERSION_VERSION, CONVERTIBLE, Bytes, co
 from gemwright.weights.dequant import dequantize
 from gemwright.weights.gguf_writer import Entry, file_bytes, write_gguf
 from gemwright.weights.identity import identity
-from gemwright.weights.levels import LEVELS, check_level, plan_types
+from gemwright.weights.levels import LEVELS, TABLES, check_level, plan_types
 from gemwright.weights.mapped import release
 from gemwright.weights.pipeline import MODULES, TOKENIZING
 from gemwright.weights.quoted import quoted
@@ -32,6 +32,7 @@ __all__ = [
     "CONVERTIBLE",
     "LEVELS",
     "MODULES",
+    "TABLES",
     "TOKENIZING",
     "Bytes",
     "Checkpoint",
