@@ -68,6 +68,7 @@ def write_random_model(path: Path, name: str, shape: Mapping[str, Any], kind: st
     entries = [
         _entry(w.gguf, w.shape, tensor_type(w.gguf, w.shape, layers, kind)) for w in architecture.weights(config)
     ]
+    entries += [_constant(name, values) for name, values in architecture.constants(config).items()]
     with replacing(path, file_bytes(metadata, entries)) as descriptor:
         write_gguf(lambda part: write_all(descriptor, part), metadata, entries)
 
@@ -130,6 +131,10 @@ _SCALES = {
 
 def _entry(name: str, dims: tuple[int, ...], type_: TensorType) -> Entry:
     return Entry(name, type_, dims, lambda: random_values(name, dims, type_))
+
+
+def _constant(name: str, values: npt.NDArray[np.float32]) -> Entry:
+    return Entry(name, TensorType.F32, values.shape, lambda: [values.view(np.uint8)])
 
 
 def _gets_more_bits(layer: int, layers: int) -> bool:
