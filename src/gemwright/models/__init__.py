@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gemwright.models import gemma3
+from gemwright.models import gemma3, gemma3n
 from gemwright.models.architecture import Architecture, Description
 from gemwright.models.decoder import Decoder
 from gemwright.weights import Checkpoint, require_architecture
@@ -16,6 +16,8 @@ Network = Decoder
 ARCHITECTURES: dict[str, Architecture[Any]] = {
     "gemma3": gemma3.ARCHITECTURE,
     "gemma3_text": gemma3.ARCHITECTURE,
+    "gemma3n": gemma3n.ARCHITECTURE,
+    "gemma3n_text": gemma3n.ARCHITECTURE,
 }
 """`ARCHITECTURES[name].build(checkpoint, precision, store)` is the network of a checkpoint of that architecture."""
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from gemwright.errors import ModelFormatError, UnsupportedModel
 
 MAX_WIDTH = 1 << 18  # bounds on what a file may declare, far above any Gemma
@@ -29,6 +31,12 @@ def integer(source: Mapping[str, Any], key: str, default: int | None = None, *, 
         raise ModelFormatError(f"{key} is {_shown(value)}: a whole number is needed.")
     check_bounds(key, value, most)
     return value
+
+
+def count(source: Mapping[str, Any], key: str, default: int | None = None, *, most: int = MAX_WIDTH) -> int:
+    """`integer`, or 0 where there is none of something."""
+    value = source.get(key, default)
+    return 0 if type(value) is int and value == 0 else integer(source, key, default, most=most)
 
 
 def number(source: Mapping[str, Any], key: str, default: float) -> float:
@@ -66,6 +74,17 @@ def listed_windows(text: Mapping[str, Any], layers: int, window: int) -> tuple[i
 def every_nth_global(layers: int, window: int, pattern: int) -> tuple[int, ...]:
     """Windows of `layers` layers of which each `pattern`-th one sees everything (0)."""
     return tuple(0 if (i + 1) % pattern == 0 else window for i in range(layers))
+
+
+def each_layer(source: Mapping[str, Any], key: str, layers: int, default: int | None = None) -> tuple[int, ...]:
+    """A whole number from 1 for each layer; files store one for all of them, or a list. Raises ModelFormatError."""
+    values = source.get(key, default)
+    if not isinstance(values, (list, np.ndarray)):
+        return (integer(source, key, default),) * layers
+    if len(values) != layers:
+        raise ModelFormatError(f"{key} has {len(values)} values: one for each of {layers} layers is needed.")
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    return tuple(integer({key: value}, key) for value in listed)
 
 
 def refuse_unusual(text: Mapping[str, Any], usual: Mapping[str, tuple[object, ...]], family: str) -> None:

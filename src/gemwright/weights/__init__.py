@@ -16,7 +16,7 @@ from gemwright.weights.convert import CONVERSION_VERSION, CONVERTIBLE, Bytes, co
 from gemwright.weights.dequant import dequantize
 from gemwright.weights.gguf_writer import Entry, file_bytes, write_gguf
 from gemwright.weights.identity import identity
-from gemwright.weights.levels import LEVELS, check_level, plan_types
+from gemwright.weights.levels import LEVELS, TABLES, bits_per_value, check_level, plan_types
 from gemwright.weights.mapped import release
 from gemwright.weights.strings import StringArray
 from gemwright.weights.table import Weight, match
@@ -27,6 +27,7 @@ __all__ = [
     "CONVERSION_VERSION",
     "CONVERTIBLE",
     "LEVELS",
+    "TABLES",
     "Bytes",
     "Checkpoint",
     "Entry",
@@ -34,6 +35,7 @@ __all__ = [
     "Tensor",
     "TensorType",
     "Weight",
+    "bits_per_value",
     "check_level",
     "converted",
     "dequantize",

@@ -21,6 +21,10 @@ FLOATS = (TensorType.F32, TensorType.F16, TensorType.BF16)
 TABLES = ("embed", "per_layer_embed")
 """Matrices with a row for each token: they need 8 bits even where the others do with 4."""
 
+FLOAT_MATRICES = ("altup_router",)
+"""Last parts of the names of matrices that stay in 16 bits: a few rows, which decide how much of each stream every
+other one gets, twice a layer. They are less than a thousandth of the weights."""
+
 
 @dataclass(frozen=True)
 class Level:
@@ -55,7 +59,8 @@ def plan_types(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[st
 
     Floats are converted. Types of fewer bits stay, because what was rounded twice is worse than either; only Q8_0 is
     precise enough to become 4 bits, and does where the file as stored takes more than the level promises. A matrix
-    whose columns no block divides stays in 16 bits. Weights on a Q4_0 grid get just that (this reads them).
+    whose columns no block divides stays in 16 bits, and so do FLOAT_MATRICES. Weights on a Q4_0 grid get just that
+    (this reads them).
     Raises UnsupportedModel when what stays is more than the level promises.
     """
     level = check_level(checkpoint.level)
@@ -75,9 +80,11 @@ def plan_types(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[st
 def _type(name: str, tensor: Tensor, level: str, is_small: bool) -> TensorType:
     if level == "stored" or not tensor.is_matrix:
         return tensor.type
+    stays_float = name.rpartition(".")[2] in FLOAT_MATRICES
     if tensor.type not in FLOATS:
-        return tensor.type if is_small or tensor.type not in CONVERTIBLE else _quantised(name, tensor, level)
-    if level == "performance" or tensor.shape[-1] % TensorType.Q4_0.block_values:
+        keep = is_small or stays_float or tensor.type not in CONVERTIBLE
+        return tensor.type if keep else _quantised(name, tensor, level)
+    if level == "performance" or stays_float or tensor.shape[-1] % TensorType.Q4_0.block_values:
         return TensorType.BF16 if tensor.type is TensorType.F32 else tensor.type
     on_grid = ops.is_on_q4_0_grid(tensor.data, int(tensor.type))  # ends at the first block that is not
     release(tensor.data)
