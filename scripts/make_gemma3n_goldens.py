@@ -208,7 +208,7 @@ def make(folder: Path, recipe: Recipe, rng: np.random.Generator) -> None:
     with torch.no_grad():
         out = model.model(tokens[None], output_hidden_states=True)
         logits = model(tokens[None]).logits[0]
-        answer = model.generate(tokens[None], max_new_tokens=ANSWER, do_sample=False, eos_token_id=None)[0, -ANSWER:]
+        answer = continued(model, tokens)
     states = torch.stack(out.hidden_states)[1:, :, 0]  # after each layer: [L, S, T, D]
     assert states.shape == (config.num_hidden_layers, config.altup_num_inputs, len(tokens), config.hidden_size)
     if "text_config" not in recipe.config:
@@ -224,6 +224,12 @@ def make(folder: Path, recipe: Recipe, rng: np.random.Generator) -> None:
         logits=logits.numpy(),
         answer=answer.numpy().astype(np.int32),
     )
+
+
+def continued(model: Gemma3nForCausalLM, tokens: torch.Tensor) -> torch.Tensor:
+    """The greedy answer. No token of a random prompt is padding, so all are to be seen."""
+    settings = {"max_new_tokens": ANSWER, "do_sample": False, "eos_token_id": None}
+    return model.generate(tokens[None], attention_mask=torch.ones_like(tokens[None]), **settings)[0, len(tokens) :]
 
 
 def random_weight(name: str, shape: torch.Size, rng: np.random.Generator) -> torch.Tensor:

@@ -96,6 +96,8 @@ class Config:
             check_bounds("feed_forward", width, MAX_WIDTH)
         check_bounds("width of all per-layer embeddings", self.layers * self.per_layer_width, MAX_WIDTH)
         check_bounds("streams", self.streams, MAX_STREAMS)
+        if self.streams == 1:
+            raise UnsupportedModel("The model declares one stream, where every Gemma 3n has several.")
         check_positive({name: getattr(self, name) for name in ("eps", "global_base", "local_base")})
         if self.heads % self.kv_heads or self.head_dim % 2:
             raise ModelFormatError(
