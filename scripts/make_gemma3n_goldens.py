@@ -249,6 +249,8 @@ def random_weight(name: str, shape: torch.Size, rng: np.random.Generator) -> tor
         values = rng.normal(0, 0.5 * shape[1] ** 0.5, shape)  # what it multiplies is divided by that width
     elif name.endswith("_coefs.weight"):
         values = rng.normal(0, 0.25, shape)
+    elif name == "altup_projections.1.weight":
+        values = rng.normal(0, 1e-4 * shape[1] ** -0.5, shape)  # below the least size that is scaled up
     else:
         values = rng.normal(0, shape[1] ** -0.5, shape)
     return torch.from_numpy(values.astype(np.float32))
