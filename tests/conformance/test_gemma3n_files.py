@@ -212,14 +212,27 @@ def test_a_packed_network_computes_the_same_bits_and_leaves_the_table_in_its_fil
     assert kept.bytes < 4096 * 2 * pages, "a page or two for each matrix, and none for the table"
 
 
-def test_a_model_answers_through_the_public_door_alike_with_and_without_the_shortcut(tmp_path: Path) -> None:
-    answers = []
-    for shortcut in (True, False):
-        model = load(small_model(tmp_path / "small-it"), context_tokens=256)
+def test_a_token_is_multiplied_by_every_matrix_of_the_model(tmp_path: Path) -> None:
+    """What `gemwright bench` compares the machine with."""
+    net = network(small_model(tmp_path))
+    rows = [row for row in gemma3n.weights(net.config) if len(row.shape) == 2 and not row.unread]
+    expected = sorted(row.shape for row in rows if row.name not in ("embed", "per_layer_embed"))
+    assert sorted((matrix.rows, matrix.cols) for matrix in net.matrices()) == expected
+    assert net.cost(9).layer_multiplications == sum(out * width for out, width in expected)
+    assert net.cost(9).cache_bytes < net.cost(15).cache_bytes
+
+
+def test_a_model_answers_through_the_public_door_alike_however_it_gets_there(tmp_path: Path) -> None:
+    """With the prefill shortcut or without it, and when most of a prompt is known from an earlier one."""
+    source, answers = small_model(tmp_path / "small-it"), []
+    for shortcut, prefix_cache in [(True, True), (False, True), (True, False)]:
+        model = load(source, context_tokens=512, prefix_cache=prefix_cache)
         assert isinstance(model.network, gemma3n.Gemma3n)
         model.network.shortcut = shortcut
-        answers.append([model.generate(TEXT * count, max_tokens=20, temperature=0.0).text for count in (1, 3)])
-    assert answers[0] == answers[1]
+        texts = [TEXT * 3, TEXT * 5, TEXT * 5 + " table"]
+        answers.append([model.generate(text, max_tokens=20, temperature=0.0).text for text in texts])
+    assert len(model.encode(texts[1])) > 64, "a page to share"
+    assert answers[0] == answers[1] == answers[2]
 
 
 def assert_close(found: F32, expected: F32, most: float) -> None:

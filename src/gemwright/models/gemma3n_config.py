@@ -121,6 +121,8 @@ class Config:
             raise UnsupportedModel("Key and value heads differ in width, which no Gemma 3n has.")
         if meta.get("gemma3n.altup.active_idx", 0) != 0:
             raise UnsupportedModel("The active stream is not the first, which it is in every Gemma 3n.")
+        if meta.get("gemma3n.rope.scaling.type", "none") != "none":
+            raise UnsupportedModel("The file scales the positions, which no Gemma 3n does.")
         vocabulary = vocabulary_size(meta, 262_400)
         return cls(
             vocabulary=vocabulary,

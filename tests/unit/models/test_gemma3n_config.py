@@ -129,6 +129,7 @@ def test_a_model_that_computes_otherwise_is_refused(changes: dict[str, Any]) -> 
         ({"attention__shared_kv_layers": 6}, "leaves none"),
         ({"attention__value_length": 16}, "differ in width"),
         ({"altup__active_idx": 2}, "active stream"),
+        ({"rope__scaling__type": "linear"}, "scales the positions"),
         ({"block_count": 1 << 20}, "block_count"),
         ({"block_count": None}, "block_count is missing"),
     ],
