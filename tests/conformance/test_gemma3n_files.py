@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from gguf import GGUFReader
 
-from gemwright import load
+from gemwright import load, ops
 from gemwright.errors import UnsupportedModel
 from gemwright.models import ARCHITECTURES, gemma3n
 from gemwright.models.gemma3n_gguf import gguf_metadata
@@ -77,6 +77,16 @@ def test_a_gguf_file_of_the_same_weights_gives_the_same_bits(tmp_path: Path, nam
     file = written_by_hand(tmp_path / "made.gguf", open_checkpoint(g.path))
     for level in LEVELS:
         np.testing.assert_array_equal(logits(network(file, level), g.tokens), logits(network(g.path, level), g.tokens))
+
+
+@pytest.mark.parametrize(
+    ("level", "most"), [("stored", 0.01), ("performance", 0.05), ("balanced", 0.05), ("maximum_efficiency", 0.1)]
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_models_of_widths_that_few_blocks_fit_load_at_every_level(name: str, level: str, most: float) -> None:
+    """Nearly all their matrices stay in 16 bits."""
+    g = golden(name)
+    assert_close(logits(network(g.path, level), g.tokens), g.logits, most)
 
 
 def test_a_gguf_file_keeps_a_width_and_a_cut_for_each_layer(tmp_path: Path) -> None:
@@ -172,6 +182,17 @@ def test_every_level_is_as_near_to_the_stored_weights_as_its_bits_allow(
     assert isinstance(exact, gemma3n.Gemma3n)
     tokens = tokens_of(exact)
     assert_close(logits(network(path, level), tokens), logits(exact, tokens), most)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_chunks_and_cpu_targets_do_not_change_a_bit_at_any_level(tmp_path: Path, level: str) -> None:
+    net = network(small_model(tmp_path), level)
+    tokens = tokens_of(net)
+    whole = logits(net, tokens)
+    for target in [name for name, usable in ops.targets().items() if usable]:
+        ops.use_target(target)
+        for size in (1, 7, 33):
+            assert np.array_equal(net.logits(in_chunks(net, tokens, size)), whole), f"{target}, chunks of {size}"
 
 
 @pytest.mark.parametrize("level", ["balanced", "maximum_efficiency"])

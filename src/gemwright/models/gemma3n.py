@@ -105,7 +105,7 @@ class Gemma3n(Decoder):
             per_layer=self._per_layer_vectors(embedded, step.tokens),
         )
         x = self._to_streams(embedded)
-        last = (c.owners if self.shortcut else c.layers) - 1  # to need every token
+        last = (c.owners if self.shortcut else c.layers) - 1  # of the layers that need every token
         for i, w in enumerate(self.layers):
             x = self._predict(w, x)
             normed = ops.rms_norm(_stream(x, 0), w.attn_in, c.eps)
@@ -168,7 +168,7 @@ class Gemma3n(Decoder):
         return ops.norm_rope(q.reshape(-1, c.heads, c.head_dim), w.q_norm, c.eps, table)
 
     def _block(self, i: int, w: Layer, x: F32, normed: F32, q: F32, tokens: Tokens, cache: KVCache) -> F32:
-        """The streams after layer `i`. x: as predicted. normed: the first of them, which is the one computed.
+        """The streams after layer `i`. x: as predicted. normed: of the first of them, the one that is computed.
 
         Scores are not scaled: the norm of queries has learned how large they should be.
         """

@@ -15,7 +15,9 @@ def gguf_metadata(config: Config) -> dict[str, Any]:
     """The keys `gemma3n.*` that llama.cpp and we read. Raises UnsupportedModel for what they cannot express.
 
     A GGUF file does not store the rank of the learned residuals, nor a model without a cap on its logits. Its table of
-    per-layer embeddings has a row for every token (`Weight.gguf_rows`).
+    per-layer embeddings has a row for every token (`Weight.gguf_rows`). llama.cpp (build 11434) ignores some keys: it
+    computes every model with 20 owners and vectors of width 256, cuts the gates of the first ten layers, and divides
+    their variance by one less than their number.
     """
     c = config
     widths = np.array(c.feed_forward, np.int32)
