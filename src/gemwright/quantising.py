@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from gemwright.weights import (
     Tensor,
     TensorType,
     Weight,
+    bits_per_value,
     check_level,
     converted,
     file_bytes,
@@ -81,7 +83,7 @@ def quantise_file(
     described = describe(checkpoint)
     types = plan_types(checkpoint, described.tensors) if kind is None else _alike(described, kind)
     metadata = _metadata(described, types)
-    entries = [_entry(row, described, types[row.name]) for row in described.rows]
+    entries = _entries(described, types)
     entries += [_constant(name, values) for name, values in described.constants.items()]
     total = file_bytes(metadata, entries)
     with _errors_explained(path, total):
@@ -145,10 +147,23 @@ def _metadata(described: Description, types: Mapping[str, TensorType]) -> dict[s
     return {**metadata, "general.quantization_version": 2, "general.file_type": _FILE_TYPES.get(main, kept)}
 
 
-def _entry(row: Weight, described: Description, kind: TensorType) -> Entry:
-    tensor = described.tensors[row.name]
+def _entries(described: Description, types: Mapping[str, TensorType]) -> list[Entry]:
+    """One for each tensor of the file, in the order of the table; rows of a stack are one."""
+    stacks: dict[str, list[Weight]] = {}
+    for row in described.rows:
+        if row.name in described.tensors:
+            stacks.setdefault(row.gguf, []).append(row)
+    return [_entry(rows, described, types) for rows in stacks.values()]
+
+
+def _entry(rows: Sequence[Weight], described: Description, types: Mapping[str, TensorType]) -> Entry:
+    row, tensor = rows[0], described.tensors[rows[0].name]
     if tensor.is_matrix:
-        return Entry(row.gguf, kind, tensor.shape, lambda: _slabs(tensor, kind))
+        # A stack has one type. Its matrices differ only if a level found some of them on a Q4_0 grid.
+        kind = max((types[row.name] for row in rows), key=bits_per_value)
+        shape = (row.gguf_rows or tensor.shape[0], *tensor.shape[1:]) if row.part is None else row.stored_shape("gguf")
+        parts = [described.tensors[row.name] for row in rows]
+        return Entry(row.gguf, kind, shape, lambda: chain(_slabs(parts, kind), _padding(tensor, kind, row.gguf_rows)))
     offset = np.float32(1 if row.add_one and described.checkpoint.kind == "safetensors" else 0)
     return Entry(row.gguf, TensorType.F32, tensor.shape, lambda: [(tensor.to_f32() + offset).view(np.uint8)])
 
@@ -157,13 +172,21 @@ def _constant(name: str, values: F32) -> Entry:
     return Entry(name, TensorType.F32, values.shape, lambda: [values.view(np.uint8)])
 
 
-def _slabs(tensor: Tensor, kind: TensorType) -> Iterator[Bytes]:
-    row_bytes = tensor.data.size // tensor.shape[0]
-    step = max(_SLAB_BYTES // row_bytes, 1) * row_bytes
-    for at in range(0, tensor.data.size, step):
-        part = tensor.data[at : at + step]
-        yield part if kind is tensor.type else converted(tensor, part, kind)
-        release(part)
+def _slabs(parts: Sequence[Tensor], kind: TensorType) -> Iterator[Bytes]:
+    for tensor in parts:
+        row_bytes = tensor.data.size // tensor.shape[0]
+        step = max(_SLAB_BYTES // row_bytes, 1) * row_bytes
+        for at in range(0, tensor.data.size, step):
+            part = tensor.data[at : at + step]
+            yield part if kind is tensor.type else converted(tensor, part, kind)
+            release(part)
+
+
+def _padding(table: Tensor, kind: TensorType, rows: int | None) -> Iterator[Bytes]:
+    """Copies of the first row up to `rows`."""
+    first = table.data[: table.data.size // table.shape[0]]
+    for _ in range(table.shape[0], rows or 0):
+        yield first if kind is table.type else converted(table, first, kind)
 
 
 def _counting(descriptor: int, total: int, progress: Callable[[int, int], None]) -> Callable[[Any], None]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from gemwright.errors import UnsupportedModel
-from gemwright.models import embedding_gemma, embedding_gemma2, gemma1, gemma2, gemma3, gemma4, vaultgemma
+from gemwright.models import (
+    embedding_gemma,
+    embedding_gemma2,
+    gemma1,
+    gemma2,
+    gemma3,
+    gemma3n,
+    gemma4,
+    vaultgemma,
+)
 from gemwright.models.architecture import Architecture, Description
 from gemwright.models.decoder import Decoder
 from gemwright.models.encoder import Encoder
@@ -21,6 +30,8 @@ ARCHITECTURES: dict[str, Architecture[Any]] = {
     "vaultgemma": vaultgemma.ARCHITECTURE,
     "gemma3": gemma3.ARCHITECTURE,
     "gemma3_text": gemma3.ARCHITECTURE,
+    "gemma3n": gemma3n.ARCHITECTURE,
+    "gemma3n_text": gemma3n.ARCHITECTURE,
     "gemma-embedding": embedding_gemma.ARCHITECTURE,
     "embedding_gemma2": embedding_gemma2.ARCHITECTURE,
     "embedding_gemma2_text": embedding_gemma2.ARCHITECTURE,

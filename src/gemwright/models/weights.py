@@ -67,13 +67,16 @@ class Loader:
         ignore: tuple[str, ...] = (),
         store: Store | None = None,
     ) -> None:
-        """wide: last parts of the names of matrices whose inputs need int16 even at the default precision.
+        """rows: those nobody reads are checked, and left in the file.
+
+        wide: last parts of the names of matrices whose inputs need int16 even at the default precision.
 
         heads: matrices split for `ops.largest` where their type allows, each with the vector that scales its inputs.
         tables: matrices of which only single rows are read, from the file.
         store: where packed models are kept; without one the tensors are packed in memory.
         """
-        matched = match(rows, checkpoint, ignore=ignore)
+        found, unread = match(rows, checkpoint, ignore=ignore), {row.name for row in rows if row.unread}
+        matched = {name: tensor for name, tensor in found.items() if name not in unread}
         self._tables = {name: matched.pop(name) for name in tables if name in matched}
         self._tensors = matched
         self._types = plan_types(checkpoint, matched)

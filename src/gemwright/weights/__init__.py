@@ -18,7 +18,7 @@ from gemwright.weights.convert import CONVERSION_VERSION, CONVERTIBLE, Bytes, co
 from gemwright.weights.dequant import dequantize
 from gemwright.weights.gguf_writer import Entry, file_bytes, write_gguf
 from gemwright.weights.identity import identity
-from gemwright.weights.levels import LEVELS, TABLES, check_level, plan_types
+from gemwright.weights.levels import LEVELS, TABLES, bits_per_value, check_level, plan_types
 from gemwright.weights.mapped import release
 from gemwright.weights.pipeline import MODULES, TOKENIZING
 from gemwright.weights.quoted import quoted
@@ -41,6 +41,7 @@ __all__ = [
     "Tensor",
     "TensorType",
     "Weight",
+    "bits_per_value",
     "check_level",
     "converted",
     "dequantize",

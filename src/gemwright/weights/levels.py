@@ -23,9 +23,9 @@ FLOATS = (TensorType.F32, TensorType.F16, TensorType.BF16)
 TABLES = ("embed", "per_layer_embed")
 """Matrices with a row for each token: they need 8 bits even where the others do with 4."""
 
-FLOAT_MATRICES = ("router",)
-"""Last parts of the names of matrices that stay in 16 bits: a few rows, which decide what experts compute a token.
-They are less than a thousandth of the weights."""
+FLOAT_MATRICES = ("altup_router", "router")
+"""Last parts of the names of matrices that stay in 16 bits: a few rows, which decide how much of each stream every
+other one gets, or what experts compute a token. They are less than a thousandth of the weights."""
 
 
 @dataclass(frozen=True)

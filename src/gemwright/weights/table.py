@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -29,6 +30,11 @@ class Weight:
     gguf, safetensors: its key in such a file, the latter without any of `PREFIXES`.
     shape: row-major, (out, in) for matrices.
     add_one: safetensors stores the scale minus one (Gemma's norms); GGUF files have the one added already.
+    part: (number, count) of a matrix that GGUF files keep in a stack, tensor[count, out, in]; rows of one stack share
+    their GGUF key.
+    gguf_rows: so many rows a table has in the GGUF files we write; those it lacks are copies of the first.
+    unread: the tensor has no part in the computation and may be missing. Files we write keep it: other programs ask
+    for it.
     """
 
     name: str
@@ -36,10 +42,19 @@ class Weight:
     safetensors: str
     shape: tuple[int, ...]
     add_one: bool = False
+    part: tuple[int, int] | None = None
+    gguf_rows: int | None = None
+    unread: bool = False
+
+    def stored_shape(self, kind: Literal["gguf", "safetensors"]) -> tuple[int, ...]:
+        """Of the whole tensor that a file of that kind has for it."""
+        return (self.part[1], *self.shape) if self.part and kind == "gguf" else self.shape
 
 
 def match(rows: Sequence[Weight], checkpoint: Checkpoint, *, ignore: Collection[str] = ()) -> dict[str, Tensor]:
     """The checkpoint's tensors by `Weight.name`: every row is there with its shape, and nothing is left over.
+
+    Of a stack each row gets its own matrix. Rows nobody reads are among them only if the file has them.
 
     ignore: keys that may be left over; one ending in "." stands for all keys that begin with it.
     A separate output head may be left over if it equals the embedding bit for bit (a tied head, written out).
@@ -47,13 +62,14 @@ def match(rows: Sequence[Weight], checkpoint: Checkpoint, *, ignore: Collection[
     """
     found = _by_key(checkpoint)
     keys = {row.name: row.gguf if checkpoint.kind == "gguf" else row.safetensors for row in rows}
-    missing = [key for key in keys.values() if key not in found]
+    missing = {keys[row.name]: None for row in rows if keys[row.name] not in found and not row.unread}
     if missing:
-        raise _mismatch(checkpoint, f"{_named(missing)} missing")
-    for row in rows:
-        tensor = found[keys[row.name]]
-        if tensor.shape != row.shape:
-            raise _mismatch(checkpoint, f"tensor {quoted(tensor.name)} has shape {tensor.shape} instead of {row.shape}")
+        raise _mismatch(checkpoint, f"{_named(list(missing))} missing")
+    present = [row for row in rows if keys[row.name] in found]
+    for row in present:
+        tensor, shape = found[keys[row.name]], row.stored_shape(checkpoint.kind)
+        if tensor.shape != shape:
+            raise _mismatch(checkpoint, f"tensor {quoted(tensor.name)} has shape {tensor.shape} instead of {shape}")
     extra = [key for key in found.keys() - set(keys.values()) if not _is_ignored(key, ignore)]
     head = _HEAD[checkpoint.kind]
     if head in extra:
@@ -61,7 +77,11 @@ def match(rows: Sequence[Weight], checkpoint: Checkpoint, *, ignore: Collection[
         extra.remove(head)
     if extra:
         raise _mismatch(checkpoint, f"{_named([found[key].name for key in extra])} not part of this architecture")
-    return {name: found[key] for name, key in keys.items()}
+    return {row.name: _own(row, found[keys[row.name]], checkpoint.kind) for row in present}
+
+
+def _own(row: Weight, tensor: Tensor, kind: str) -> Tensor:
+    return tensor.part(row.part[0]) if row.part and kind == "gguf" else tensor
 
 
 def _by_key(checkpoint: Checkpoint) -> dict[str, Tensor]:

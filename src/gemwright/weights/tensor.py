@@ -40,6 +40,11 @@ class Tensor:
         """(rows, cols); those of a stack lie one below the other."""
         return prod(self.shape[:-1]), self.shape[-1]
 
+    def part(self, number: int) -> Tensor:
+        """One matrix of a stack, under the stack's name."""
+        size = self.data.size // self.shape[0]
+        return Tensor(self.name, self.type, self.shape[1:], self.data[number * size : (number + 1) * size])
+
     def rows(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """float32[n, cols]: these rows of a matrix, exactly. Raises IndexError outside it."""
         if len(ids) and not 0 <= ids.min() <= ids.max() < self.shape[0]:

@@ -62,6 +62,15 @@ def test_columns_that_no_block_divides_stay_floats() -> None:
     assert plan("maximum_efficiency", a=tensor(T.F32, 40), b=tensor(T.F16, 40)) == {"a": T.BF16, "b": T.F16}
 
 
+def test_routers_of_streams_stay_in_16_bits() -> None:
+    router = {"altup_router": tensor(T.F32, 64)}
+    for level in ("maximum_efficiency", "balanced", "performance"):
+        assert plan(level, **router) == {"altup_router": T.BF16}
+    tensors = {f"{i}.q": tensor(T.Q8_0, 256) for i in range(8)}
+    found = plan("maximum_efficiency", **tensors, **{"0.altup_router": tensor(T.Q8_0, 256)})
+    assert found == dict.fromkeys(tensors, T.Q4_K) | {"0.altup_router": T.Q8_0}
+
+
 def test_vectors_are_never_converted() -> None:
     norm = Tensor("norm", T.F32, (64,), np.zeros(256, np.uint8))
     assert all(plan(level, norm=norm) == {"norm": T.F32} for level in LEVELS)

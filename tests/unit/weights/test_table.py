@@ -100,3 +100,38 @@ def test_a_written_out_head_must_equal_the_embedding(
 def test_a_table_that_declares_the_head_gets_it() -> None:
     rows = (*ROWS, Weight("head", "output.weight", "lm_head.weight", (3, 2)))
     assert "head" in match(rows, checkpoint("gguf", GGUF | {"output.weight": EMBED + 1}))
+
+
+STACKED = tuple(Weight(f"in.{i}", "in.weight", f"in.{i}.weight", (3, 2), part=(i, 2)) for i in range(2))
+MATRICES = [EMBED, EMBED + 10]
+
+
+def test_matrices_of_a_stack_are_found_one_by_one() -> None:
+    files = (
+        checkpoint("gguf", {"in.weight": np.stack(MATRICES)}),
+        checkpoint("safetensors", {f"model.in.{i}.weight": matrix for i, matrix in enumerate(MATRICES)}),
+    )
+    for file in files:
+        found = match(STACKED, file)
+        for i, matrix in enumerate(MATRICES):
+            assert found[f"in.{i}"].shape == (3, 2)
+            np.testing.assert_array_equal(found[f"in.{i}"].to_f32(), matrix)
+
+
+def test_a_stack_of_another_height_is_named_with_both_shapes() -> None:
+    with pytest.raises(CheckpointMismatch, match=r"'in\.weight' has shape \(3, 3, 2\) instead of \(2, 3, 2\)"):
+        match(STACKED, checkpoint("gguf", {"in.weight": np.stack([EMBED] * 3)}))
+    with pytest.raises(CheckpointMismatch, match=r"tensor 'in\.weight' is missing"):
+        match(STACKED, checkpoint("gguf", {}))
+
+
+def test_what_nobody_reads_may_be_missing_but_not_of_another_shape() -> None:
+    rows = (*ROWS, Weight("k", "k.weight", "k.weight", (2, 2), unread=True))
+    assert match(rows, checkpoint("gguf", GGUF)).keys() == {"embed", "norm"}
+    assert match(rows, checkpoint("gguf", GGUF | {"k.weight": np.eye(2, dtype=np.float32)})).keys() == {
+        "embed",
+        "norm",
+        "k",
+    }
+    with pytest.raises(CheckpointMismatch, match=r"'k\.weight' has shape \(3, 2\)"):
+        match(rows, checkpoint("gguf", GGUF | {"k.weight": EMBED}))
