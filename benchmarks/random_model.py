@@ -26,7 +26,7 @@ from gemwright.atomic import replacing, write_all
 from gemwright.embedded import default_model
 from gemwright.models import ARCHITECTURES
 from gemwright.settings import load_settings
-from gemwright.weights import Entry, StringArray, TensorType, file_bytes, open_checkpoint, write_gguf
+from gemwright.weights import Entry, StringArray, TensorType, Weight, file_bytes, open_checkpoint, write_gguf
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -65,9 +65,8 @@ def write_random_model(path: Path, name: str, shape: Mapping[str, Any], kind: st
     metadata |= {**architecture.gguf_metadata(config), **tokenizer}
     metadata |= {"general.file_type": FILE_TYPES[kind], "general.quantization_version": 2}
     layers = metadata[f"{architecture.name}.block_count"]
-    entries = [
-        _entry(w.gguf, w.shape, tensor_type(w.gguf, w.shape, layers, kind)) for w in architecture.weights(config)
-    ]
+    shapes = {row.gguf: _stored_shape(row) for row in architecture.weights(config)}  # rows of a stack are one tensor
+    entries = [_entry(name, dims, tensor_type(name, dims, layers, kind)) for name, dims in shapes.items()]
     entries += [_constant(name, values) for name, values in architecture.constants(config).items()]
     with replacing(path, file_bytes(metadata, entries)) as descriptor:
         write_gguf(lambda part: write_all(descriptor, part), metadata, entries)
@@ -127,6 +126,10 @@ _SCALES = {
     TensorType.Q6_K: [(208, 1 / 592)],
 }
 """Where a block has a float16 factor, and what it must be for weights of deviation 1 from uniform codes."""
+
+
+def _stored_shape(row: Weight) -> tuple[int, ...]:
+    return (row.gguf_rows, *row.shape[1:]) if row.gguf_rows else row.stored_shape("gguf")
 
 
 def _entry(name: str, dims: tuple[int, ...], type_: TensorType) -> Entry:

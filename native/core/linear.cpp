@@ -156,6 +156,7 @@ bool Packed::fill(const uint8_t* data, int first, int rows) {
 }
 
 void linear(const float* x, int tokens, int cols, const std::vector<const PackedView*>& w, bool wide, const std::vector<float*>& out) {
+  if (tokens == 0) return;
   std::lock_guard<std::mutex> hold(gate_of_calls);
   const Kernels& run = kernels();
   Activations a{};
@@ -185,6 +186,7 @@ void linear(const float* x, int tokens, int cols, const std::vector<const Packed
 // A piece of work computes the same rows of both products for its chunk of tokens, then combines them while they are
 // near: the two wide intermediate arrays are never written to memory.
 void linear_geglu(const float* x, int tokens, int cols, const PackedView& gate, const PackedView& up, bool wide, float* out) {
+  if (tokens == 0) return;
   std::lock_guard<std::mutex> hold(gate_of_calls);
   const Kernels& run = kernels();
   Activations a{};

@@ -85,3 +85,17 @@ def test_every_decision_is_in_the_index() -> None:
 def _options(name: str) -> set[str]:
     declared = [parameter.declared for parameter in parameters(command_named(name))]
     return {"--help"}.union(*(one.names for one in declared if isinstance(one, Option)))
+
+
+def test_the_page_on_architectures_names_code_that_exists() -> None:
+    package = ROOT / "src" / "gemwright"
+    homes = (package / "models", package, ROOT / "tests" / "conformance")
+    text = " ".join((ROOT / "docs" / "concepts" / "architectures.md").read_text("utf-8").split())
+    named = re.findall(r"`([\w/]+\.py)(?:: ([\w., ]+))?`", text)
+    assert len(named) > 30
+    for file, names in named:
+        path = next((home / file for home in homes if (home / file).exists()), None)
+        assert path is not None, file
+        source = path.read_text("utf-8")
+        for name in filter(None, re.split(r"[., ]+", names)):
+            assert re.search(rf"\b(def|class) {name}\b|^ *{name}\b", source, re.MULTILINE), f"{file}: {name}"

@@ -207,3 +207,11 @@ def test_a_gated_pair_is_bit_for_bit_its_parts(target, kinds, rows, tokens, rng)
     x = activations(tokens, COLS, rng)
     gate, up = (ops.Matrix(int(k), random_tensor(k, rows, COLS, rng), rows, COLS, wide=False) for k in kinds)
     np.testing.assert_array_equal(ops.linear_geglu(x, gate, up), ops.geglu_mul(*ops.linear(x, gate, up)))
+
+
+@pytest.mark.parametrize("kind", [TensorType.BF16, TensorType.Q5_0], ids=str)
+def test_no_tokens_have_no_products(kind, rng):
+    data, _ = stored(kind, ROWS, COLS, rng)
+    matrix = ops.Matrix(int(kind), data, ROWS, COLS, wide=False)
+    nothing = np.empty((0, COLS), np.float32)
+    assert ops.linear(nothing, matrix)[0].shape == ops.linear_geglu(nothing, matrix, matrix).shape == (0, ROWS)
