@@ -21,6 +21,7 @@ from gemwright.step import F32, Step
 from gemwright.weights import Checkpoint, open_checkpoint
 from support.gguf_writer import Stored, gguf
 from support.grouping import in_chunks
+from support.safetensors_writer import safetensors
 from support.small_gemma4 import KINDS, small_drafter, small_model
 from support.tiny_gemma3 import assert_near
 from support.tiny_gemma4 import Gemma4, golden, network
@@ -172,7 +173,6 @@ def test_a_drafter_is_no_model_and_a_model_no_drafter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"use_ordered_embeddings": True}, "use_ordered_embeddings"),
         ({"text_config": {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 318}}, "per-layer"),
         ({"text_config": {"enable_moe_block": True}}, "experts"),
     ],
@@ -184,6 +184,25 @@ def test_a_drafter_that_we_cannot_compute_is_refused(tmp_path: Path, changes: di
     (path / "config.json").write_text(json.dumps({**config, **changes, "text_config": text}))
     with pytest.raises(UnsupportedModel, match=says):
         gemwright.load_assistant(path)
+
+
+def test_the_clustered_head_of_a_small_drafter_is_left_unread(tmp_path: Path) -> None:
+    """Guesses come from the whole head, which is what its clusters look into."""
+    config = json.loads((FOLDER / "e2b" / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "use_ordered_embeddings": True, "num_centroids": 2}))
+    plain = open_checkpoint(FOLDER / "e2b")
+    arrays: dict[str, Any] = {name: tensor.to_f32() for name, tensor in plain.tensors.items()}
+    rows, width = arrays["model.embed_tokens.weight"].shape
+    arrays["masked_embedding.centroids.weight"] = np.zeros((2, width), np.float32)
+    arrays["masked_embedding.token_ordering"] = np.arange(rows)
+    (tmp_path / "model.safetensors").write_bytes(safetensors(arrays))
+    g, target = golden("e2b"), network("e2b")
+    found, expected = (
+        drafted(load_drafter(checkpoint, "default"), target, g.tokens, 5)
+        for checkpoint in (open_checkpoint(tmp_path), plain)
+    )
+    assert found[0] == expected[0]
+    assert np.array_equal(found[1], expected[1])
 
 
 def test_a_drafter_with_a_tensor_too_few_or_too_many_is_refused() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_NAMES = {"<f4": "F32", "<f2": "F16", "<u2": "BF16"}
+_NAMES = {"<f4": "F32", "<f2": "F16", "<u2": "BF16", "<i8": "I64"}
 
 
 def safetensors(arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str] | None = None) -> bytes:
-    """A sound file. float32 is written as F32, float16 as F16, uint16 as the bits of BF16."""
+    """A sound file. float32 is written as F32, float16 as F16, uint16 as the bits of BF16, int64 as I64."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata is not None else {}
     body = b""
     for name, array in arrays.items():

@@ -1,7 +1,8 @@
 """safetensors: a length (u64), that many bytes of JSON describing the tensors, and the tensors' bytes without gaps.
 
 Source: github.com/huggingface/safetensors README, "Format"; the same refusals (repeated keys, overlaps, holes, bytes
-left over), and only the types Gemma comes in.
+left over), and only the types Gemma comes in. Tensors of 64-bit integers are checked and left out: they are lists of
+token ids or the like, never weights, and nothing here reads one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ MAX_TENSORS = 1 << 16
 MAX_DIMENSIONS = 8
 
 _TYPES = {"F32": TensorType.F32, "F16": TensorType.F16, "BF16": TensorType.BF16}
+_IDS = "I64"
 _FIELDS = {"dtype", "shape", "data_offsets"}
 
 
@@ -51,7 +53,8 @@ def read_safetensors(path: Path, data: npt.NDArray[np.uint8]) -> dict[str, Tenso
     used = sum(region.end - region.begin for region in regions)
     if used < len(data) - start:  # without overlaps, the sum falls short exactly if there are holes
         raise ModelFormatError(f"{path}: {len(data) - start - used:,} bytes belong to no tensor.")
-    return {region.name: region.tensor(data, start) for region in regions}
+    weights = [region for region in regions if header[region.name]["dtype"] != _IDS]
+    return {region.name: region.tensor(data, start) for region in weights}
 
 
 def _read_header(path: Path, data: npt.NDArray[np.uint8]) -> tuple[dict[str, Any], int]:
@@ -78,6 +81,8 @@ def _region(path: Path, name: str, entry: Any) -> Region:
     if not _are_sizes(offsets) or len(offsets) != 2:
         raise ModelFormatError(f"{path}: tensor {quoted(name)} has no possible data_offsets.")
     type_ = _TYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
+    if entry["dtype"] == _IDS:  # as long as two floats each
+        type_, shape = TensorType.F32, [*shape, 2]
     if type_ is None:
         raise UnsupportedModel(
             f"{path}: tensor {quoted(name)} is stored as {quoted(entry['dtype'])}, which is not supported.",
