@@ -6,8 +6,9 @@ the token before the last, and hands a state of its own on from guess to guess.
 
 Source: `Gemma4AssistantForCausalLM` and `SinglePositionMultiTokenCandidateGenerator` of transformers 5.24; llama.cpp's
 gemma4-assistant (build 11434) for names in GGUF. Not read: the clustered head of the E sizes' drafters
-(`masked_embedding`), which finds nearly the likeliest token in less time; ours finds the likeliest. Local layers see what the target's last token sees; transformers adds the key before, which
-our cache need not have any more. Axes: D hidden width of the target, d of the drafter, V vocabulary.
+(`masked_embedding`), which finds nearly the likeliest token in less time; the whole head finds the likeliest. Local
+layers see what the target's last token sees; transformers adds the key before, which our cache need not have any more.
+Axes: D hidden width of the target, d of the drafter, V vocabulary.
 """
 
 from __future__ import annotations
