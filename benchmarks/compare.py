@@ -53,7 +53,7 @@ def available(peers: str) -> dict[str, Engine]:
 
     That is a folder of llama.cpp's programs, or the folder `make bench-peers` made. Without it gemwright is alone.
     """
-    engines: dict[str, Engine] = {OURS: Gemwright(), PLAIN: Gemwright(speculates=False)}
+    engines: dict[str, Engine] = {OURS: Gemwright(), PLAIN: Gemwright(plain=True)}
     if not peers:
         print("PEERS is not set: only gemwright is measured. `make bench-peers` sets up others; README.md says how.")
         return engines

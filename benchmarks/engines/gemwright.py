@@ -14,14 +14,14 @@ from rows import Work
 from engines.protocol import Job
 
 PROMPT = "The ocean covers most of our planet. Its waters"
-COPYING = Path(__file__).parents[1] / "copying.py"
+COPYING, LONG_WAY = (Path(__file__).parents[1] / name for name in ("copying.py", "long_way.py"))
 
 
 class Gemwright:
-    """`speculates`: whether a continuation that repeats its prompt may be guessed from it."""
+    """`plain`: a continuation that repeats its prompt is not guessed, and a prompt passes through every layer."""
 
-    def __init__(self, *, speculates: bool = True) -> None:
-        self._speculates = speculates
+    def __init__(self, *, plain: bool = False) -> None:
+        self._plain = plain
         self._about: dict[str, Any] = {}
         self._per_token: dict[str, float] = {}
 
@@ -30,8 +30,11 @@ class Gemwright:
             started = run_to_first_output(start_command(job), _environment(job))
             return started.first_output_s if job.work.kind == "start" else started.peak_rss_mib
         if job.work.kind == "copy":
-            lookup = ["--lookup"] if self._speculates else []
+            lookup = [] if self._plain else ["--lookup"]
             command = [sys.executable, str(COPYING), str(job.model), str(job.threads), str(job.work.generate), *lookup]
+            return float(last_json(command, _environment(job))["tokens_per_s"])
+        if self._plain:
+            command = [sys.executable, str(LONG_WAY), str(job.model), str(job.threads), str(job.work.prompt)]
             return float(last_json(command, _environment(job))["tokens_per_s"])
         found = last_json(_bench_command(job), _environment(job))
         self._about = found["model"]
