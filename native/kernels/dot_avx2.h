@@ -12,6 +12,7 @@ inline V16 to_float(I16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_p
 
 constexpr int kTiles = 1, kTokens = 4, kTokensWide = 2;
 constexpr int kFew = 4, kFewWide = 2;   // tokens of a block of the few-token path, one tile
+constexpr int kFloatTokens = 4;
 constexpr int kShift = 0;
 constexpr bool kPlanes = false;
 

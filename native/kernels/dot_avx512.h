@@ -15,6 +15,7 @@ inline V16 to_float(I16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 // Two tiles by six tokens: 12 sums and 12 results in registers; a broadcast of four activations serves two tiles.
 constexpr int kTiles = 2, kTokens = 6, kTokensWide = GW_VNNI ? 6 : 4;
 constexpr int kFew = 8, kFewWide = GW_VNNI ? 8 : 4;   // tokens of a block of the few-token path, one tile
+constexpr int kFloatTokens = 8;
 constexpr int kShift = GW_VNNI ? 128 : 0;
 constexpr bool kPlanes = GW_VNNI;
 

@@ -12,7 +12,7 @@ inline I16 times16_plus(I16 a, int x) {
   return a;
 }
 
-constexpr int kTiles = 1, kShift = 0;
+constexpr int kTiles = 1, kShift = 0, kFloatTokens = 4;
 
 // What two steps share in one byte: 16 cells at `both` and, for fifth and sixth bits, in `plane`.
 template <Codes C>

@@ -11,6 +11,7 @@ inline V16 to_float(I16 a) { V16 r; for (int i = 0; i < 16; ++i) r.v[i] = (float
 
 constexpr int kTiles = 1, kTokens = 4, kTokensWide = 4;   // what one block of the many-token path holds in registers
 constexpr int kFew = 4, kFewWide = 4;   // tokens of a block of the few-token path, one tile
+constexpr int kFloatTokens = 4;         // of a block of float products, one tile: as many sums as hide the latency of fma
 constexpr int kShift = 0;
 constexpr bool kPlanes = false;   // int16 activations as two planes of bytes (quantise.h)
 

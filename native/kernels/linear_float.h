@@ -14,6 +14,7 @@ inline void float_block(const PackedView& w, int tile, const float* x, float* y,
   for (int t = 0; t < NT; ++t) acc[t] = zero();
   for (int k = 0; k < w.cols; ++k) {
     V16 column = load_weights<C>(at, k);
+#pragma GCC unroll 8
     for (int t = 0; t < NT; ++t) acc[t] = fma(column, set1(x[(size_t)t * w.cols + k]), acc[t]);
   }
   int left = w.rows - tile * kRows;
@@ -27,6 +28,7 @@ inline void float_block(const PackedView& w, int tile, const float* x, float* y,
 template <Codes C>
 inline void float_tile(const PackedView& w, int tile, const float* x, int begin, int end, float* y, int64_t ld) {
   int t = begin;
+  for (; kFloatTokens > 4 && t + kFloatTokens <= end; t += kFloatTokens) float_block<C, kFloatTokens>(w, tile, x + (size_t)t * w.cols, y + t * ld, ld);
   for (; t + 4 <= end; t += 4) float_block<C, 4>(w, tile, x + (size_t)t * w.cols, y + t * ld, ld);
   for (; t < end; ++t) float_block<C, 1>(w, tile, x + (size_t)t * w.cols, y + t * ld, ld);
 }
