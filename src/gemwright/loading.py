@@ -19,9 +19,8 @@ from gemwright.models import ARCHITECTURES
 from gemwright.models.weights import Precision
 from gemwright.settings import Settings, check_threads, load_settings
 from gemwright.store import Store
-from gemwright.text.chat import GEMMA3, TRANSCRIPT
+from gemwright.text.chat import template_for
 from gemwright.text.tokenizer import Tokenizer
-from gemwright.text.tuning import instruction_tuning
 from gemwright.weights import LEVELS, Checkpoint, check_level, open_checkpoint, require_architecture
 
 DEFAULT_MODEL = "gemma-3-270m"
@@ -159,7 +158,7 @@ def _build(
     if cache_format is not None:
         network.kv_format = ops.KVFormat[cache_format.upper()]
     tokenizer = Tokenizer.from_checkpoint(checkpoint)
-    template = GEMMA3 if instruction_tuning(checkpoint).chat else TRANSCRIPT
+    template = template_for(checkpoint, architecture, tokenizer)
     facts = _facts(checkpoint, precision)
     return Model(network, tokenizer, template, facts, context_tokens=context_tokens, prefix_cache=prefix_cache)
 

@@ -221,6 +221,7 @@ class Model:
             "trained_context_tokens": self.network.config.context_tokens,
             "vocabulary": self.network.config.vocabulary,
             "chat_format": self.chat_format,
+            "chat_format_sha256": self._template.sha256,
             "is_chat_tuned": self.is_chat_tuned,
             "target": ops.active_target(),
             "threads": ops.threads(),
