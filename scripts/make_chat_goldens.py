@@ -183,12 +183,8 @@ def _conversations(name: str) -> list[tuple[list[Turn], list[Turn], bool, bool]]
 def _flat(talk: list[Turn]) -> list[Turn]:
     """With scalars alone as arguments."""
     flat = call("find", "c1", limit=3, text='a "b" {c}')
-    return [
-        {**turn, "tool_calls": [flat if one is FIND else one for one in turn["tool_calls"]]}
-        if "tool_calls" in turn
-        else turn
-        for turn in talk
-    ]
+    calls = [[flat if one is FIND else one for one in turn.get("tool_calls", ())] for turn in talk]
+    return [{**turn, "tool_calls": made} if made else turn for turn, made in zip(talk, calls, strict=True)]
 
 
 def _rendered(
