@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from gemwright._tokenizer import Vocabulary
 from gemwright.errors import ModelFormatError, UnsupportedModel
-from gemwright.text.pieces import Checkpoint, Pieces
+from gemwright.text.merges import RESERVED, check_merges, merge_scores
+from gemwright.text.pieces import Checkpoint, Pieces, PieceType, spellings, strings
 
 _KEY = "tokenizer.ggml."
 
@@ -22,8 +24,10 @@ def gguf_pieces(checkpoint: Checkpoint) -> Pieces:
     model = config.get(_KEY + "model")
     if model is None:
         raise ModelFormatError(f"{path} holds no tokenizer ({_KEY}model).")
-    if model != "llama":
-        raise UnsupportedModel(f"{path} has a tokenizer of kind {model!r}.", hint="Gemma 1 to 3 have kind 'llama'.")
+    if model not in ("llama", "gemma4"):
+        raise UnsupportedModel(
+            f"{path} has a tokenizer of kind {model!r}.", hint="Gemma 1 to 3n have kind 'llama', Gemma 4 has 'gemma4'."
+        )
     if config.get(_KEY + "add_space_prefix"):
         raise UnsupportedModel(f"{path} has a tokenizer that puts a space before every text; Gemma's does not.")
     tokens = config.get(_KEY + "tokens")
@@ -32,7 +36,39 @@ def gguf_pieces(checkpoint: Checkpoint) -> Pieces:
         raise ModelFormatError(f"{path}: {_KEY}tokens is not an array of strings.")
     scores = _numbers(config, _KEY + "scores", count, "f", path)
     types = _numbers(config, _KEY + "token_type", count, "iu", path)
-    return Pieces(raw, scores.astype(np.float32, copy=False), types.astype(np.int32, copy=False), str(path))
+    pieces = Pieces(raw, scores.astype(np.float32, copy=False), types.astype(np.int32, copy=False), str(path))
+    return _by_merges(pieces, config.get(_KEY + "merges")) if model == "gemma4" else pieces
+
+
+def _by_merges(pieces: Pieces, merges: Any) -> Pieces:
+    """The same with the scores that the file's merge list implies; Gemma 4's files give every piece the score -1000.
+
+    The converter writes the list and what llama.cpp calls kind "gemma4": merges over whole text, spaces as U+2581,
+    bytes for what no piece covers (ggml-org/llama.cpp, conversion/gemma.py and src/llama-vocab.cpp). A run of line
+    breaks that is a piece stays whole there by a rule of its own; here it does because merges to such runs come first.
+    Takes two to three seconds. Raises UnsupportedModel if the list does anything else than our encoder.
+    """
+    raw, count = getattr(merges, "raw", None), getattr(merges, "count", None)
+    if not isinstance(raw, np.ndarray) or not isinstance(count, int):
+        raise ModelFormatError(f"{pieces.source}: {_KEY}merges is not an array of strings.")
+    pairs = [merge.split(b" ") for merge in strings(raw, count)]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise ModelFormatError(f"{pieces.source}: a merge in {_KEY}merges is not of two pieces.")
+    spelled = list(spellings(pieces))
+    types = pieces.types.copy()
+    for id in np.flatnonzero(types == PieceType.NORMAL).tolist():
+        if spelled[id].startswith(b"<unused") and RESERVED.fullmatch(spelled[id].decode("utf-8", "replace")):
+            types[id] = PieceType.CONTROL
+    ids = {piece: id for id, piece in enumerate(spelled)}
+    apart = {spelled[id] for id in np.flatnonzero((types != PieceType.NORMAL) & (types != PieceType.BYTE)).tolist()}
+    scores = merge_scores(len(spelled), pairs, ids, apart)
+    ranked = Pieces(pieces.raw, np.array(scores, np.float32), types, pieces.source)
+    try:
+        vocabulary = Vocabulary(ranked.raw, ranked.scores, ranked.types)
+    except ValueError as error:
+        raise ModelFormatError(f"{pieces.source}: {error}.") from error
+    check_merges(vocabulary, pairs, ids, pieces.source)
+    return ranked
 
 
 def _numbers(config: Any, key: str, count: int, kinds: str, path: object) -> Any:

@@ -61,8 +61,13 @@ def pack(spellings: Sequence[bytes], scores: Sequence[float], types: Sequence[in
 
 def spellings(pieces: Pieces) -> Iterator[bytes]:
     """The pieces' bytes in the order of their ids: the inverse of `pack`."""
-    view, at = pieces.raw.data, 0
-    for _ in range(len(pieces.types)):
+    return strings(pieces.raw, len(pieces.types))
+
+
+def strings(raw: npt.NDArray[np.uint8], count: int) -> Iterator[bytes]:
+    """`count` strings that lie as GGUF has them: a length of eight bytes before each."""
+    view, at = raw.data, 0
+    for _ in range(count):
         end = at + 8 + int.from_bytes(view[at : at + 8], "little")
         yield bytes(view[at + 8 : end])
         at = end

@@ -1,9 +1,4 @@
-"""`tokenizer.json` of Hugging Face: the vocabulary, and the merge list, which must be the one the vocabulary implies.
-
-Gemma's files list 514,906 merges. They say nothing that an order of the pieces does not: each piece gets as score the
-place where the list makes it first, added pieces get the best, and then `Vocabulary.first_foreign_merge` proves that
-the list is exactly what our encoder does. A file of another making is refused, not approximated.
-"""
+"""`tokenizer.json` of Hugging Face: the vocabulary, and a merge list that must be the one the vocabulary implies."""
 
 from __future__ import annotations
 
@@ -12,11 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gemwright._tokenizer import Vocabulary
 from gemwright.errors import ModelFormatError, UnsupportedModel
 from gemwright.text.files import read_bounded
+from gemwright.text.merges import RESERVED, check_merges, merge_scores
 from gemwright.text.pieces import Pieces, PieceType, pack
 
 MAX_BYTES = 64 << 20
@@ -66,11 +60,7 @@ def _checked(path: Path) -> tuple[Vocabulary, Pieces]:
         vocabulary = Vocabulary(pieces.raw, pieces.scores, pieces.types)
     except ValueError as error:
         raise ModelFormatError(f"{path}: {error}.") from error
-    left = np.array([ids.get(pair[0], -1) for pair in merges], np.int32)
-    right = np.array([ids.get(pair[1], -1) for pair in merges], np.int32)
-    place = vocabulary.first_foreign_merge(left, right)
-    if place >= 0:
-        raise UnsupportedModel(f"{path} merges in an order that Gemma's tokenizers do not have (merge {place:,}).")
+    check_merges(vocabulary, merges, ids, path)
     return vocabulary, pieces
 
 
@@ -109,10 +99,7 @@ def _pieces(path: Path, ids: dict[str, int], merges: list[list[str]], added: Any
         if not 0 <= id < len(places) or spellings[id] is not None:
             raise ModelFormatError(f"{path}: ids are not 0 to {len(places) - 1:,}, each once ({spelling!r}: {id}).")
         spellings[id] = spelling
-    scores = [0.0] * len(places)
-    made = (piece for piece in dict.fromkeys(map("".join, merges)) if piece not in special and piece in ids)
-    for place, piece in enumerate(made):
-        scores[ids[piece]] = float(-place)
+    scores = merge_scores(len(places), merges, ids, special)
     types = [_type(spelling or "", special) for spelling in spellings]
     try:
         return pack([(spelling or "").encode() for spelling in spellings], scores, types, str(path))
@@ -123,6 +110,8 @@ def _pieces(path: Path, ids: dict[str, int], merges: list[list[str]], added: Any
 def _type(spelling: str, special: dict[str, bool]) -> PieceType:
     if spelling in special:
         return PieceType.CONTROL if special[spelling] else PieceType.USER_DEFINED
+    if RESERVED.fullmatch(spelling):
+        return PieceType.CONTROL
     return PieceType.BYTE if _BYTE.fullmatch(spelling) else PieceType.NORMAL
 
 

@@ -6,6 +6,7 @@ import json
 import struct
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from gemwright.errors import FileError, GemwrightError, ModelFormatError, UnsupportedModel
 from gemwright.text import tokenizer_json
+from gemwright.text.pieces import PieceType, pack
 from gemwright.text.sentencepiece_model import sentencepiece_pieces
 from gemwright.text.tokenizer import Tokenizer
 from unit.text.toy import (
@@ -246,3 +248,57 @@ def test_a_checkpoint_brings_its_own_tokenizer(tmp_path: Path) -> None:
         Tokenizer.from_checkpoint(checkpoint).control_id("<bos>")
         == json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]["<bos>"]
     )
+
+
+def gemma4_checkpoint(toy: Toy, **changes: Any) -> Any:
+    """As Gemma 4's GGUF files are: a merge list, no scores, and runs and <unused0> listed like words."""
+    plain = [PieceType.NORMAL if t == PieceType.USER_DEFINED else t for t in toy.types]
+    plain[toy.id("<unused0>")] = PieceType.NORMAL
+    merges = [f"{left} {right}".encode() for left, right in toy.merges()]
+    packed = pack(merges, [0.0] * len(merges), [1] * len(merges), "")
+    values = {
+        "model": "gemma4",
+        "add_bos_token": False,
+        "tokens": SimpleNamespace(raw=toy.pieces().raw, count=len(toy.spellings)),
+        "scores": np.full(len(toy.spellings), -1000, np.float32),
+        "token_type": np.array(plain, np.int32),
+        "merges": SimpleNamespace(raw=packed.raw, count=len(merges)),
+    }
+    return gguf_checkpoint(toy, **{**values, **changes})
+
+
+def test_the_merge_list_of_a_gemma_4_file_gives_the_ids_of_its_scores(goldens: dict[str, Any]) -> None:
+    """But for what the toy's other files take as it stands before any merge: tags, and runs of typed U+2581."""
+    tokenizer, scored = Tokenizer.from_gguf(gemma4_checkpoint(TOY)), Tokenizer.from_pieces(TOY.pieces())
+    for text in [*goldens["texts"], "\n\n\n\n\n\n\n", "a\n\n\nb\n", "   a    aa  b", "aaaaaaab tables étés"]:
+        if not any(literal in text for literal in ("<b>", "</b>", "<table>", "[multimodal]", "\t", "▁")):
+            assert tokenizer.encode(text) == scored.encode(text), text
+
+
+def test_a_gemma_4_file_begins_with_bos_once_whatever_it_says_of_it() -> None:
+    for says in (True, False, None):
+        ids = Tokenizer.from_gguf(gemma4_checkpoint(TOY, add_bos_token=says)).encode("a")
+        assert ids == [TOY.id("<bos>"), TOY.id("a")]
+
+
+def test_reserved_pieces_of_a_gemma_4_file_are_control_tokens_and_never_made_from_text() -> None:
+    tokenizer = Tokenizer.from_gguf(gemma4_checkpoint(TOY))
+    id = TOY.id("<unused0>")
+    assert tokenizer.is_control(id)
+    assert id in tokenizer.reserved_ids
+    assert id not in tokenizer.encode("<unused0>")
+    assert tokenizer.decode([id]) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"merges": None}, ModelFormatError, "merges is not an array"),
+        ({"merges": SimpleNamespace(raw=pack([b"a"], [0], [1], "").raw, count=1)}, ModelFormatError, "two pieces"),
+        ({"merges": SimpleNamespace(raw=pack([b"a b"], [0], [1], "").raw, count=1)}, UnsupportedModel, "in an order"),
+        ({"model": "gpt2"}, UnsupportedModel, "kind 'gpt2'"),
+    ],
+)
+def test_a_gemma_4_file_with_other_merges_is_refused(changes: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        Tokenizer.from_gguf(gemma4_checkpoint(TOY, **changes))

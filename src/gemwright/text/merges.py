@@ -1,0 +1,53 @@
+"""A merge list as an order of the pieces it makes: what Hugging Face's files and Gemma 4's GGUF files hold.
+
+Gemma's files list 514,906 merges. They say nothing that an order of the pieces does not: pieces get scores by the place
+where the list makes them, and then `Vocabulary.first_foreign_merge` proves that the list is exactly what our encoder
+does. A file of another making is refused, not approximated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Mapping, Sequence
+from typing import AnyStr
+
+import numpy as np
+
+from gemwright._tokenizer import Vocabulary
+from gemwright.errors import UnsupportedModel
+
+RESERVED = re.compile(r"<unused[0-9]+>")
+"""Pieces that mean nothing yet. Gemma 4's files list them like words; they are control tokens here, as ever before."""
+
+
+def merge_scores(
+    count: int, merges: Sequence[Sequence[AnyStr]], ids: Mapping[AnyStr, int], apart: Container[AnyStr]
+) -> list[float]:
+    """A score for each of `count` pieces; 0, the best, for those `apart` from the list and those it does not make.
+
+    Merges are listed by the score of what they make, then by its halves' lengths. So all merges to one piece stand
+    together, unless other pieces have the same score: pieces whose merges are mixed get one score.
+    """
+    scores = [0.0] * count
+    last = {left + right: place for place, (left, right) in enumerate(merges)}
+    group, end = 0, -1
+    for place, (left, right) in enumerate(merges):
+        piece = left + right
+        if piece not in ids or piece in apart:
+            continue
+        if place > end:
+            group += 1
+        end = max(end, last[piece])
+        scores[ids[piece]] = float(-group)
+    return scores
+
+
+def check_merges(
+    vocabulary: Vocabulary, merges: Sequence[Sequence[AnyStr]], ids: Mapping[AnyStr, int], source: object
+) -> None:
+    """Raises UnsupportedModel unless `merges` is what `vocabulary` does, to the last one."""
+    left = np.array([ids.get(pair[0], -1) for pair in merges], np.int32)
+    right = np.array([ids.get(pair[1], -1) for pair in merges], np.int32)
+    place = vocabulary.first_foreign_merge(left, right)
+    if place >= 0:
+        raise UnsupportedModel(f"{source} merges in an order that Gemma's tokenizers do not have (merge {place:,}).")
