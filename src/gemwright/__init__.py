@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     )
     from gemwright.inference import OptimizedGemmaInference
     from gemwright.loading import load, load_optimized_gemma
-    from gemwright.messages import Completion, Message, Sampling
+    from gemwright.messages import BadCall, Completion, Message, Sampling, Tool, ToolCall
     from gemwright.model import Model, Stream
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BadCall",
     "CapacityError",
     "CheckpointMismatch",
     "Completion",
@@ -53,6 +54,8 @@ __all__ = [
     "Sampling",
     "Stream",
     "TargetError",
+    "Tool",
+    "ToolCall",
     "UnsupportedModel",
     "UsageError",
     "__version__",
@@ -77,7 +80,7 @@ _HOMES = {
     ),
     "gemwright.inference": ("OptimizedGemmaInference",),
     "gemwright.loading": ("load", "load_optimized_gemma"),
-    "gemwright.messages": ("Completion", "Message", "Sampling"),
+    "gemwright.messages": ("BadCall", "Completion", "Message", "Sampling", "Tool", "ToolCall"),
     "gemwright.model": ("Model", "Stream"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

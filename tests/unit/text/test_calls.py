@@ -246,6 +246,9 @@ PROSE = {
         ' {"name": "weather", "parameters": {"city": "Oslo"}}\n{"name": "now", "parameters": {}}\n',
         [OSLO, ToolCall("now")],
     ),
+    "brackets in a string": (
+        '{"name": "weather", "parameters": {"city": "a}\\"}b"}}', [ToolCall("weather", {"city": 'a}"}b'})],
+    ),
     "a bare list": ('[weather(city="Oslo"), now()]', [OSLO, ToolCall("now")]),
     "bare python": ("weather(city='Oslo')", [OSLO]),
     "gemma 4's form without marks": ("call:weather{city: 'Oslo'}", [OSLO]),

@@ -23,6 +23,8 @@ _FENCE = re.compile(r"^[ \t]*```", re.MULTILINE)
 _MAYBE_FENCE = re.compile(r"(?:^|\n)([ \t]*`{0,2})\Z")
 _BLANKS = 8
 """At most so many between a name and its bracket."""
+_BEGINNING = 256
+"""Characters of a block that tell whether it may be calls."""
 _OPEN, _CLOSE = "{[(", "}])"
 
 
@@ -43,7 +45,7 @@ class Prose:
         """Whether what is held begins a line."""
         self._in_code = False
         self._language = ""
-        self._body_at = 0
+        self._body_at = self._seen = 0
         self._brackets = _Brackets(0)
 
     def feed(self, text: str) -> list[Piece]:
@@ -139,7 +141,8 @@ class Prose:
             if not self._fresh:
                 self._say(pieces, start)
                 line_end -= start
-            self._language, self._body_at, self._mode = language, line_end + 1, self._block
+            self._language, self._mode = language, self._block
+            self._body_at = self._seen = line_end + 1
             return True
         self._in_code = bool(language) or not self._in_code
         self._fresh = False
@@ -148,9 +151,12 @@ class Prose:
 
     def _block(self, pieces: list[Piece], last: bool) -> bool:
         """Inside a block that may be calls: held whole, as long as it may."""
-        found = next(_FENCE.finditer(self._held, self._body_at), None)
+        found = _FENCE.search(self._held, self._seen)
+        unsure = _MAYBE_FENCE.search(self._held, self._seen - 1)
+        self._seen = unsure.start(1) if unsure else len(self._held)
         sure = self._language in _SURELY
-        if found is None and not sure and not self._may_be_calls(self._held[self._body_at :].lstrip()):
+        beginning = self._held[self._body_at : self._body_at + _BEGINNING].lstrip()
+        if found is None and not sure and not self._may_be_calls(beginning):
             self._mode, self._in_code, self._fresh = self._text, True, False
             self._say(pieces, self._body_at)
             return True
