@@ -3,8 +3,9 @@
 tokenizer     Tokenizer: user text to ids (never a control token), ids to text
 detokenizer   Detokenizer: the same for a stream of tokens, with stop strings
 chat          render(messages, template, tokenizer): a conversation as a prompt
+calls         AnswerReader: text, thoughts and calls in what comes back
 tuning        instruction_tuning(checkpoint): whether a model was taught to chat
-pieces, gguf_source, tokenizer_json, sentencepiece_model, files    where vocabularies come from
+pieces, gguf_source, tokenizer_json, merges, sentencepiece_model, files    where vocabularies come from
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from gemwright.text.merges import RESERVED, check_merges, merge_scores
 from gemwright.text.pieces import Checkpoint, Pieces, PieceType, spellings, strings
 
 _KEY = "tokenizer.ggml."
+_AS_TYPED = re.compile(
+    rb"\n+|\t+|(?:\xe2\x96\x81){2,}|</?(?:a|b|bbox|blockquote|body|caption|code|div|em|footer|h[1-6]|html|i|iframe|img|li|s|"
+    rb"span|strong|su[bp]|t(?:able|body|d|foot|h|head|r)|ul?)>"
+)
+"""What native/tokenizer/vocabulary.cpp (is_plain_text) takes for text that is found before anything is merged."""
 
 
 def gguf_pieces(checkpoint: Checkpoint) -> Pieces:
@@ -45,7 +51,8 @@ def _by_merges(pieces: Pieces, merges: Any) -> Pieces:
 
     The converter writes the list and what llama.cpp calls kind "gemma4": merges over whole text, spaces as U+2581,
     bytes for what no piece covers (ggml-org/llama.cpp, conversion/gemma.py and src/llama-vocab.cpp). A run of line
-    breaks that is a piece stays whole there by a rule of its own; here it does because merges to such runs come first.
+    breaks that is a piece stays whole there by a rule of its own; here such runs, and HTML tags, are pieces as they are
+    typed, as in Gemma's SentencePiece model, though the converter lists them like words.
     Takes two to three seconds. Raises UnsupportedModel if the list does anything else than our encoder.
     """
     raw, count = getattr(merges, "raw", None), getattr(merges, "count", None)
@@ -57,8 +64,10 @@ def _by_merges(pieces: Pieces, merges: Any) -> Pieces:
     spelled = list(spellings(pieces))
     types = pieces.types.copy()
     for id in np.flatnonzero(types == PieceType.NORMAL).tolist():
-        if spelled[id].startswith(b"<unused") and RESERVED.fullmatch(spelled[id].decode("utf-8", "replace")):
+        if RESERVED.fullmatch(spelled[id]):
             types[id] = PieceType.CONTROL
+        elif _AS_TYPED.fullmatch(spelled[id]):
+            types[id] = PieceType.USER_DEFINED
     ids = {piece: id for id, piece in enumerate(spelled)}
     apart = {spelled[id] for id in np.flatnonzero((types != PieceType.NORMAL) & (types != PieceType.BYTE)).tolist()}
     scores = merge_scores(len(spelled), pairs, ids, apart)

@@ -16,30 +16,35 @@ import numpy as np
 from gemwright._tokenizer import Vocabulary
 from gemwright.errors import UnsupportedModel
 
-RESERVED = re.compile(r"<unused[0-9]+>")
+RESERVED = re.compile(rb"<unused[0-9]+>")
 """Pieces that mean nothing yet. Gemma 4's files list them like words; they are control tokens here, as ever before."""
 
 
 def merge_scores(
     count: int, merges: Sequence[Sequence[AnyStr]], ids: Mapping[AnyStr, int], apart: Container[AnyStr]
 ) -> list[float]:
-    """A score for each of `count` pieces; 0, the best, for those `apart` from the list and those it does not make.
+    """A score for each of `count` pieces; 0, the best, for those that are `apart` (added tokens) or never made.
 
-    Merges are listed by the score of what they make, then by its halves' lengths. So all merges to one piece stand
-    together, unless other pieces have the same score: pieces whose merges are mixed get one score.
+    Merges are listed by the score of what they make; among equals by the lengths of both halves, longest first, and by
+    id. So a merge that could not follow the one before among equals begins a new score. In Gemma's lists the runs of
+    spaces, tabs and line breaks come first, with one score, which the first of all words ("▁t") has too.
     """
     scores = [0.0] * count
-    last = {left + right: place for place, (left, right) in enumerate(merges)}
-    group, end = 0, -1
-    for place, (left, right) in enumerate(merges):
+    group, before = 0, (-(1 << 30), 0, 0)
+    for left, right in merges:
         piece = left + right
-        if piece not in ids or piece in apart:
+        if piece not in ids:
             continue
-        if place > end:
-            group += 1
-        end = max(end, last[piece])
-        scores[ids[piece]] = float(-group)
+        place = (-_characters(left), -_characters(right), ids[piece])
+        group += place < before
+        before = place
+        if piece not in apart:
+            scores[ids[piece]] = float(-group)
     return scores
+
+
+def _characters(half: str | bytes) -> int:
+    return len(half) if isinstance(half, str) else len(half.decode("utf-8", "replace"))
 
 
 def check_merges(

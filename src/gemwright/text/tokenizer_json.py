@@ -110,7 +110,7 @@ def _pieces(path: Path, ids: dict[str, int], merges: list[list[str]], added: Any
 def _type(spelling: str, special: dict[str, bool]) -> PieceType:
     if spelling in special:
         return PieceType.CONTROL if special[spelling] else PieceType.USER_DEFINED
-    if RESERVED.fullmatch(spelling):
+    if RESERVED.fullmatch(spelling.encode("utf-8", "replace")):
         return PieceType.CONTROL
     return PieceType.BYTE if _BYTE.fullmatch(spelling) else PieceType.NORMAL
 

@@ -268,10 +268,9 @@ def gemma4_checkpoint(toy: Toy, **changes: Any) -> Any:
 
 
 def test_the_merge_list_of_a_gemma_4_file_gives_the_ids_of_its_scores(goldens: dict[str, Any]) -> None:
-    """But for what the toy's other files take as it stands before any merge: tags, and runs of typed U+2581."""
     tokenizer, scored = Tokenizer.from_gguf(gemma4_checkpoint(TOY)), Tokenizer.from_pieces(TOY.pieces())
     for text in [*goldens["texts"], "\n\n\n\n\n\n\n", "a\n\n\nb\n", "   a    aa  b", "aaaaaaab tables étés"]:
-        if not any(literal in text for literal in ("<b>", "</b>", "<table>", "[multimodal]", "\t", "▁")):
+        if "[multimodal]" not in text:
             assert tokenizer.encode(text) == scored.encode(text), text
 
 

@@ -154,15 +154,16 @@ class Prose:
         found = _FENCE.search(self._held, self._seen)
         unsure = _MAYBE_FENCE.search(self._held, self._seen - 1)
         self._seen = unsure.start(1) if unsure else len(self._held)
+        end = found.start() if found else len(self._held) if last else self._seen
         sure = self._language in _SURELY
-        beginning = self._held[self._body_at : self._body_at + _BEGINNING].lstrip()
-        if found is None and not sure and not self._may_be_calls(beginning):
+        beginning = self._held[self._body_at : min(end, self._body_at + _BEGINNING)].lstrip()
+        if not sure and not self._may_be_calls(beginning):
             self._mode, self._in_code, self._fresh = self._text, True, False
             self._say(pieces, self._body_at)
             return True
         if found is None and not last:
             return False
-        body = self._held[self._body_at : found.start() if found else len(self._held)]
+        body = self._held[self._body_at : end]
         raw = self._held[: found.end()] if found else self._held
         self._held = self._held[len(raw) :]
         self._try(pieces, body, raw, sure=sure, strict=self._language not in (*_SURELY, "json"))
