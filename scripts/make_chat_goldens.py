@@ -175,7 +175,8 @@ def _conversations(name: str) -> list[tuple[list[Turn], list[Turn], bool, bool]]
         called = [talk for talk in CALLED if all(isinstance(turn["content"], str) for turn in talk)]
         talks = [*TALKS, *SYSTEMS, OPEN_TALKS[0], *called[:2], *called[4:8]]
         return [(talk, [], False, True) for talk in map(_flat, talks)] + [(_flat(t), [], False, False) for t in CLOSED]
-    talks = [*TALKS, *SYSTEMS, *OPEN_TALKS, *CALLED]
+    alone = [talk for talk in CALLED if not any(turn.get("tool_calls") and turn["content"] for turn in talk)]
+    talks = [*TALKS, *SYSTEMS, *OPEN_TALKS, *alone]  # a text beside calls is written otherwise here
     asked = [(talk, tools, thinking, True) for talk, tools, thinking in itertools.product(talks, ([], TOOLS), (0, 1))]
     return asked + [(talk, TOOLS, False, False) for talk in CLOSED]  # type: ignore[return-value]
 

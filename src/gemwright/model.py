@@ -20,7 +20,7 @@ from gemwright.errors import CapacityError, UsageError
 from gemwright.messages import Completion, Message, Sampling, SamplingOptions, Tool, as_messages, as_tools
 from gemwright.step import F32
 from gemwright.text.calls import AnswerReader
-from gemwright.text.chat import ChatTemplate, Prompt, render
+from gemwright.text.chat import ChatTemplate, Prompt, fingerprint, render
 from gemwright.text.detokenizer import Detokenizer
 from gemwright.text.tokenizer import Tokenizer
 
@@ -251,7 +251,7 @@ class Model:
             "trained_context_tokens": self.network.config.context_tokens,
             "vocabulary": self.network.config.vocabulary,
             "chat_format": self.chat_format,
-            "chat_format_sha256": self._template.sha256,
+            "chat_format_sha256": fingerprint(self._template),
             "is_chat_tuned": self.is_chat_tuned,
             "target": ops.active_target(),
             "threads": ops.threads(),

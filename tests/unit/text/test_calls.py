@@ -300,7 +300,7 @@ def test_without_tools_text_is_text(text: str) -> None:
 
 _WORDS = st.sampled_from(
     [*GEMMA4_MARKS.call, *(GEMMA4_MARKS.thought or ()), '<|"|>', "call:", "weather", "now", "{", "}", "(", ")", "[",
-     "]", "city", ":", "=", ",", "'", '"', "Oslo", " ", "\n", "`", "```", "```json\n", "```tool_code\n", "\n```",
+     "]", "city", ":", "=", ",", "'", '"', "Oslo", " ", "\n", "`", "```", "```json\n", "\t", "```tool_code\n", "\n```",
      "thought\n", "final\n", "BEGIN_ARG:\n", "\nEND_ARG", '"name"', "\\", "é", "1", "null", "<unused49>"]
 )  # fmt: skip
 

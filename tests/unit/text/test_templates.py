@@ -211,3 +211,10 @@ def test_a_vocabulary_without_the_marks_is_refused_by_name() -> None:
 def test_answers_end_where_each_generation_ends_them(every_mark: Tokenizer) -> None:
     spelled = {every_mark.spelling(id) for id in every_mark.stop_ids}
     assert spelled == {"<eos>", "<end_of_turn>", "<|tool_response>", "<start_function_response>"}
+
+
+def test_a_gemma_4_s_text_beside_calls_stands_before_them_and_its_turn_stays_open(every_mark: Tokenizer) -> None:
+    talk = [Message("user", "a"), Message("assistant", "b", [ToolCall("f")]), Message("tool", "1")]
+    text = every_mark.decode(render(talk, GEMMA4, every_mark).tokens, control=True)
+    assert "<|turn>model\nb<|tool_call>call:f{}<tool_call|><|tool_response>response:f{value:" in text
+    assert text.endswith("<tool_response|>")

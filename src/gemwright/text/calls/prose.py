@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from gemwright.dialogue import BadCall, Piece, Text, Tool
 from gemwright.text.calls.reading import NoCallError, read_calls
@@ -96,24 +97,34 @@ class Prose:
             elif last:
                 self._say(pieces, len(self._held))
             return False
-        if self._tools:
+        verdict = self._first_words(words) if self._tools else "text"
+        if verdict == "wait" and not last:
+            return False
+        if verdict == "call":
             head = self._head.match(words)
-            inside = words[1:].lstrip() if words[0] == "[" else ""
-            if words[0] == "[" and not inside and not last:
-                return False
-            if not last and inside and not self._head.match(inside) and self._may_begin_call(inside):
-                return False
-            if head or words[0] == "{" or (inside and (inside[0] in "{]" or self._head.match(inside))):
-                self._brackets = _Brackets(start + (head.end() - 1 if head else 0))
-                self._mode = self._bare
-                return True
-            if not last and (self._may_begin_call(words) or words in ("`", "``")):
-                return False
-            if words.startswith("```"):
-                self._line_begins = True
-                return True
-        self._fresh = False
+            self._brackets = _Brackets(start + (head.end() - 1 if head else 0))
+            self._mode = self._bare
+        elif verdict == "block":
+            self._line_begins = True
+        else:
+            self._fresh = False
         return True
+
+    def _first_words(self, words: str) -> Literal["call", "block", "text", "wait"]:
+        """What begins with `words`. wait: more of them are needed."""
+        if words[0] == "{":
+            return "call"
+        if words[0] == "[":
+            words = words[1:].lstrip()
+            if not words:
+                return "wait"
+            if words[0] in "{]":
+                return "call"
+        elif words[0] == "`":
+            return "block" if words.startswith("```") else "wait" if words in ("`", "``") else "text"
+        if self._head.match(words):
+            return "call"
+        return "wait" if self._may_begin_call(words) else "text"
 
     def _may_begin_call(self, words: str) -> bool:
         """Whether what follows can make `words` the name of a tool and its bracket."""
@@ -123,11 +134,7 @@ class Prose:
         name = bare.lstrip(" \t") if bare != words else bare
         if len(bare) - len(name) > _BLANKS:
             return False
-        return any(
-            tool.name.startswith(name)
-            or (name.startswith(tool.name) and name[len(tool.name) :] in (" " * n for n in range(_BLANKS + 1)))
-            for tool in self._tools
-        )
+        return any(tool.name.startswith(name) or _is_blank_after(tool.name, name) for tool in self._tools)
 
     def _fence(self, pieces: list[Piece], start: int, end: int, last: bool) -> bool:
         """A line that begins with ```, from `start`; its language follows at `end`."""
@@ -203,6 +210,12 @@ class Prose:
         if text:
             pieces.append(Text(text))
             self._line_begins = text.endswith("\n")
+
+
+def _is_blank_after(name: str, words: str) -> bool:
+    """Whether `words` is the name and the white space that may come before its bracket."""
+    rest = words.removeprefix(name)
+    return rest != words and not rest.strip(" \t") and len(rest) <= _BLANKS
 
 
 class _Brackets:

@@ -103,7 +103,7 @@ def _written(scanner: Scanner, tools: Sequence[Tool]) -> ToolCall:
         if not scanner.take(")"):
             raise UnreadableError("The end is missing.")
         return call
-    if scanner.peek() in ("{", "(") and scanner.peek():
+    if scanner.peek() in ("{", "("):
         close = "}" if scanner.peek() == "{" else ")"
         named, unnamed = scanner.pairs(close, positional=close == ")")
         return _call(name, named, unnamed, tools)

@@ -66,9 +66,9 @@ class Scanner:
         """One value and the white space before it."""
         self.skip()
         first = self.peek()
-        if first in (QUOTE, '"', "'") and first:
+        if first in (QUOTE, '"', "'"):
             return self.string()
-        if first in ("{", "[") and first:
+        if first in ("{", "["):
             if depth >= MAX_DEPTH:
                 raise UnreadableError(f"Lists and objects lie more than {MAX_DEPTH} deep.")
             return self.pairs("}", depth)[0] if first == "{" else self._list(depth)
@@ -114,7 +114,7 @@ class Scanner:
     def _key(self) -> str | None:
         """The key that comes next with its colon; None, and nothing read, if what comes is no key."""
         before = self.at
-        key = self.string() if self.peek() in (QUOTE, '"', "'") and self.peek() else self.match(_BARE_KEY)
+        key = self.string() if self.peek() in (QUOTE, '"', "'") else self.match(_BARE_KEY)
         self.skip()
         if key and (self.take(":") or self.take("=")):
             return key
@@ -146,7 +146,7 @@ class Scanner:
         word = self.match(_BARE_VALUE).strip()
         if not word:
             raise UnreadableError("A value is missing." if self.peek() else "The end is missing.")
-        if self.peek() in ("(", "{", "[", '"', "'", QUOTE) and self.peek():
+        if self.peek() in ("(", "{", "[", '"', "'", QUOTE):
             raise UnreadableError(f"{word!r:.80} is neither a value nor a key.")
         return _WORDS[word] if word in _WORDS else _number(word)
 

@@ -8,7 +8,8 @@ begins: 12B, 26B and 31B are given a thought that is empty already (gemma4/1), E
 - What follows one another of the assistant's is one turn, and results of calls stand inside it.
 - Thoughts stay in a prompt only after the last user message, where they led to the calls that are being answered.
 - After results, with thinking on, the prompt itself opens the next thought.
-- In the reference a text beside calls comes after their results. So it does here.
+- A text beside calls stands before them, as it was written. (The reference puts it after the results and closes the
+  turn, which leaves no turn open to answer in.)
 """
 
 from __future__ import annotations
@@ -83,16 +84,15 @@ def _turn(messages: Sequence[Message], index: int, *, keep_thought: bool) -> lis
         segments += [_OPEN, f"{'model' if is_model else message.role}\n"]
     if message.reasoning and keep_thought:
         segments += [_THOUGHT, f"thought\n{message.reasoning}\n", _END_OF_THOUGHT]
+    segments.append("".join(part.strip() for part in message.parts))
     for call in message.tool_calls:
         segments += [Mark(MARKS.call[0]), *_VALUES.call(call), Mark(MARKS.call[1])]
     for result in results:
         segments += [Mark(MARKS.response[0]), *_VALUES.response(result), Mark(MARKS.response[1])]
-    text = "".join(part.strip() for part in message.parts)
-    segments.append(text)
     if message.tool_calls and not results:
         return [*segments, Mark(MARKS.response[0])]
     goes_on = is_model and after is not None and after.role == "assistant"
-    awaits_more = results and not text.strip() and after is None
+    awaits_more = results and after is None
     return segments if goes_on or awaits_more else [*segments, _CLOSE, "\n"]
 
 

@@ -1,9 +1,7 @@
-"""What a chat template is: a function from a conversation to text and marks, with a name, a version and a hash."""
+"""What a chat template is: a function from a conversation to text and marks, with a name and a version."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -66,14 +64,6 @@ class ChatTemplate:
     def thinks(self) -> bool:
         """Whether models of this format were taught a channel for thoughts."""
         return self.marks is not None and self.marks.thought is not None
-
-    @property
-    def sha256(self) -> str:
-        """Of all that is written for the conversations in `chat.probes`: for logs, and for noticing a change."""
-        from gemwright.text.chat.probes import probes  # it names the templates' abilities, and they name it
-
-        written = [[part if isinstance(part, str) else [part.spelling] for part in self.write(c)] for c in probes(self)]
-        return hashlib.sha256(json.dumps([self.name, self.stop, written]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ string needs no escapes and can hold anything.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -54,8 +55,7 @@ class Values:
             return ["{", *self._pairs(value, quote_keys=quote_keys), "}"]
         if isinstance(value, Sequence):
             return ["[", *_commas(self.value(item, quote_keys=quote_keys) for item in value), "]"]
-        return [{None: "null", True: "true", False: "false"}[value] if value is None or value is True or value is False
-                else str(value)]  # fmt: skip
+        return [json.dumps(value)]
 
     def _pairs(self, mapping: Mapping[str, Any], *, quote_keys: bool = False) -> list[Segment]:
         return _commas(

@@ -1,11 +1,13 @@
-"""A few conversations in which a template has to show everything it does: its hash is over what it writes for them."""
+"""A hash of what a template does: over what it writes for a few conversations in which it has to show everything."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 
 from gemwright.dialogue import Message, Tool, ToolCall
-from gemwright.text.chat.template import ChatTemplate, Conversation
+from gemwright.text.chat.template import ChatTemplate, Conversation, joined
 
 _HI = (Message("system", " Be brief. \n"), Message("user", " hi \n"))
 _TALK = (*_HI, Message("assistant", " yes ", reasoning="hm"), Message("developer", "x"), Message("user", ("a ", " b")))
@@ -34,8 +36,17 @@ _TOOLS = (
 )
 
 
-def probes(template: ChatTemplate) -> list[Conversation]:
-    """Those that the template can write."""
+def fingerprint(template: ChatTemplate) -> str:
+    """SHA-256 in hexadecimal digits, for logs and for noticing a change. A new one means a new number in the name."""
+    written = [
+        [part if isinstance(part, str) else [part.spelling] for part in joined(template.write(conversation))]
+        for conversation in _probes(template)
+    ]
+    return hashlib.sha256(json.dumps([template.name, template.stop, written]).encode()).hexdigest()
+
+
+def _probes(template: ChatTemplate) -> list[Conversation]:
+    """Those that the template has a form for."""
     found = [Conversation(_HI), Conversation(_TALK), Conversation(_TALK[:3], answer=False)]
     if template.takes_tools:
         asked = (*_HI[:1], *_ASKED, *_TOLD)
