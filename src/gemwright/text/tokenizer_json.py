@@ -17,6 +17,8 @@ MAX_BYTES = 64 << 20
 """Gemma 3's has 33 MB."""
 
 MAX_PIECES = 1 << 20
+MAX_GAPS = 1024
+"""Ids without a piece: Gemma 3n's tokens for sound lie behind some that nothing is said of."""
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _SPACE = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
@@ -94,15 +96,19 @@ def _merges(path: Path, merges: Any) -> list[list[str]]:
 def _pieces(path: Path, ids: dict[str, int], merges: list[list[str]], added: Any) -> Pieces:
     special = {spelling: is_special for spelling, _, is_special in _added(path, added)}
     places = {**{spelling: id for spelling, id, _ in _added(path, added)}, **ids}
-    spellings: list[str | None] = [None] * len(places)
+    count = max(places.values(), default=-1) + 1
+    if count - len(places) > MAX_GAPS:
+        raise ModelFormatError(f"{path} gives {len(places):,} pieces ids up to {count - 1:,}.")
+    spellings: list[str | None] = [None] * count
     for spelling, id in places.items():
-        if not 0 <= id < len(places) or spellings[id] is not None:
-            raise ModelFormatError(f"{path}: ids are not 0 to {len(places) - 1:,}, each once ({spelling!r}: {id}).")
+        if id < 0 or spellings[id] is not None:
+            raise ModelFormatError(f"{path}: ids are not 0 to {count - 1:,}, each at most once ({spelling!r}: {id}).")
         spellings[id] = spelling
-    scores = merge_scores(len(places), merges, ids, special)
-    types = [_type(spelling or "", special) for spelling in spellings]
+    scores = merge_scores(count, merges, ids, special)
+    types = [PieceType.UNUSED if spelling is None else _type(spelling, special) for spelling in spellings]
+    named = [f"[PAD{id}]" if spelling is None else spelling for id, spelling in enumerate(spellings)]
     try:
-        return pack([(spelling or "").encode() for spelling in spellings], scores, types, str(path))
+        return pack([spelling.encode() for spelling in named], scores, types, str(path))
     except UnicodeEncodeError as error:
         raise ModelFormatError(f"{path}: a piece is not valid Unicode: {error.object!r}.") from error
 
