@@ -10,9 +10,11 @@ import numpy as np
 from gemwright._tokenizer import Vocabulary
 from gemwright.errors import ModelFormatError, UnsupportedModel
 from gemwright.text.merges import RESERVED, check_merges, merge_scores
-from gemwright.text.pieces import Checkpoint, Pieces, PieceType, spellings, strings
+from gemwright.text.pieces import Checkpoint, Pieces, PieceType, spellings, strings, tabs_as_typed
 
 _KEY = "tokenizer.ggml."
+_GEMMA_3_PIECES = 262_144
+"""From Gemma 3 on, runs of tabs are user-defined in the files; looking at every piece would double the time to load."""
 _AS_TYPED = re.compile(
     rb"\n+|\t+|(?:\xe2\x96\x81){2,}|</?(?:a|b|bbox|blockquote|body|caption|code|div|em|footer|h[1-6]|html|i|iframe|img|li|s|"
     rb"span|strong|su[bp]|t(?:able|body|d|foot|h|head|r)|ul?)>"
@@ -43,7 +45,9 @@ def gguf_pieces(checkpoint: Checkpoint) -> Pieces:
     scores = _numbers(config, _KEY + "scores", count, "f", path)
     types = _numbers(config, _KEY + "token_type", count, "iu", path)
     pieces = Pieces(raw, scores.astype(np.float32, copy=False), types.astype(np.int32, copy=False), str(path))
-    return _by_merges(pieces, config.get(_KEY + "merges")) if model == "gemma4" else pieces
+    if model == "gemma4":
+        return _by_merges(pieces, config.get(_KEY + "merges"))
+    return tabs_as_typed(pieces) if count < _GEMMA_3_PIECES else pieces
 
 
 def _by_merges(pieces: Pieces, merges: Any) -> Pieces:

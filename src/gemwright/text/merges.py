@@ -15,6 +15,7 @@ import numpy as np
 
 from gemwright._tokenizer import Vocabulary
 from gemwright.errors import UnsupportedModel
+from gemwright.text.pieces import Pieces, PieceType
 
 RESERVED = re.compile(rb"<unused[0-9]+>")
 """Pieces that mean nothing yet. Gemma 4's files list them like words; they are control tokens here, as ever before."""
@@ -41,6 +42,19 @@ def merge_scores(
         if piece not in apart:
             scores[ids[piece]] = float(-group)
     return scores
+
+
+def in_our_order(
+    merges: Sequence[Sequence[AnyStr]], ids: Mapping[AnyStr, int], pieces: Pieces
+) -> list[Sequence[AnyStr]]:
+    """`merges` sorted as our encoder ranks them: by the score of what they make, by long halves, by id."""
+    best = np.where(pieces.types == PieceType.USER_DEFINED, 0, pieces.scores).tolist()
+
+    def rank(pair: Sequence[AnyStr]) -> tuple[float, int, int, int]:
+        id = ids.get(pair[0] + pair[1], -1)
+        return -best[id], -_characters(pair[0]), -_characters(pair[1]), id
+
+    return sorted(merges, key=rank)
 
 
 def _characters(half: str | bytes) -> int:

@@ -1,4 +1,10 @@
-"""`tokenizer.json` of Hugging Face: the vocabulary, and a merge list that must be the one the vocabulary implies."""
+"""`tokenizer.json` of Hugging Face: the vocabulary, and a merge list that must be the one the vocabulary implies.
+
+The files of Gemma 1 and 2 are of an older making, in two ways. They call the byte piece <0x09> by its character, so
+that runs of tabs can be merged; here such runs are found whole, with the same ids. And of the ways to halve a piece
+they list the one with the lower ids first; which halves come first matters only to white space of more than 31
+characters, where our ids are those of Gemma's SentencePiece model.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +16,7 @@ from typing import Any
 from gemwright._tokenizer import Vocabulary
 from gemwright.errors import ModelFormatError, UnsupportedModel
 from gemwright.text.files import read_bounded
-from gemwright.text.merges import RESERVED, check_merges, merge_scores
+from gemwright.text.merges import RESERVED, check_merges, in_our_order, merge_scores
 from gemwright.text.pieces import Pieces, PieceType, pack
 
 MAX_BYTES = 64 << 20
@@ -20,6 +26,8 @@ MAX_PIECES = 1 << 20
 MAX_GAPS = 1024
 """Ids without a piece: Gemma 3n's tokens for sound lie behind some that nothing is said of."""
 
+_TAB = "<0x09>"
+_TABS = re.compile(r"\t{2,}")
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _SPACE = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
 _SPLIT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
@@ -57,12 +65,16 @@ def _checked(path: Path) -> tuple[Vocabulary, Pieces]:
     _check_kind(path, content, model)
     ids = _ids(path, model.get("vocab"))
     merges = _merges(path, model.get("merges"))
+    older = "\t" in ids and _TAB not in ids
+    if older:
+        ids = {_TAB if spelling == "\t" else spelling: id for spelling, id in ids.items()}
+        merges = [pair for pair in merges if "\t" not in pair]
     pieces = _pieces(path, ids, merges, content.get("added_tokens"))
     try:
         vocabulary = Vocabulary(pieces.raw, pieces.scores, pieces.types)
     except ValueError as error:
         raise ModelFormatError(f"{path}: {error}.") from error
-    check_merges(vocabulary, merges, ids, path)
+    check_merges(vocabulary, in_our_order(merges, ids, pieces) if older else merges, ids, path)
     return vocabulary, pieces
 
 
@@ -104,7 +116,7 @@ def _pieces(path: Path, ids: dict[str, int], merges: list[list[str]], added: Any
         if id < 0 or spellings[id] is not None:
             raise ModelFormatError(f"{path}: ids are not 0 to {count - 1:,}, each at most once ({spelling!r}: {id}).")
         spellings[id] = spelling
-    scores = merge_scores(count, merges, ids, special)
+    scores = merge_scores(count, merges, ids, {*special, *filter(_TABS.fullmatch, ids)})
     types = [PieceType.UNUSED if spelling is None else _type(spelling, special) for spelling in spellings]
     named = [f"[PAD{id}]" if spelling is None else spelling for id, spelling in enumerate(spellings)]
     try:
@@ -116,6 +128,8 @@ def _pieces(path: Path, ids: dict[str, int], merges: list[list[str]], added: Any
 def _type(spelling: str, special: dict[str, bool]) -> PieceType:
     if spelling in special:
         return PieceType.CONTROL if special[spelling] else PieceType.USER_DEFINED
+    if _TABS.fullmatch(spelling):
+        return PieceType.USER_DEFINED
     if RESERVED.fullmatch(spelling.encode("utf-8", "replace")):
         return PieceType.CONTROL
     return PieceType.BYTE if _BYTE.fullmatch(spelling) else PieceType.NORMAL

@@ -301,3 +301,61 @@ def test_reserved_pieces_of_a_gemma_4_file_are_control_tokens_and_never_made_fro
 def test_a_gemma_4_file_with_other_merges_is_refused(changes: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         Tokenizer.from_gguf(gemma4_checkpoint(TOY, **changes))
+
+
+def older(toy: Toy) -> Toy:
+    """With a run of tabs listed like a word and no piece for one, as Gemma 1 and 2 have it."""
+    spelled = tuple("\t\t" if s == "\t" else s for s in toy.spellings)
+    types = tuple(PieceType.NORMAL if s == "\t\t" else t for s, t in zip(spelled, toy.types, strict=True))
+    return Toy(spelled, tuple(-9.0 if s == "\t\t" else v for s, v in zip(spelled, toy.scores, strict=True)), types)
+
+
+def older_json(toy: Toy) -> dict[str, Any]:
+    """<0x09> by its character, merges to runs of it, and halves with low ids first."""
+    definition = json_definition(toy)
+    ids = {"\t" if s == "<0x09>" else s: id for s, id in definition["model"]["vocab"].items()}
+    merges = [("\t", "\t"), *toy.merges()]
+    made = list(dict.fromkeys(left + right for left, right in merges))
+    merges.sort(key=lambda pair: (made.index(pair[0] + pair[1]), ids[pair[0]], ids[pair[1]]))
+    definition["model"] |= {"vocab": ids, "merges": [list(pair) for pair in merges]}
+    return definition
+
+
+def test_the_older_files_of_gemma_1_and_2_give_the_same_ids_in_every_form(
+    tmp_path: Path, goldens: dict[str, Any]
+) -> None:
+    toy = older(TOY)
+    write_json(tmp_path / "json", older_json(toy))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "tokenizer.model").write_bytes(toy_sentencepiece(toy))
+    tokenizers = [
+        Tokenizer.from_gguf(gguf_checkpoint(toy)),
+        Tokenizer.from_directory(tmp_path / "json"),
+        Tokenizer.from_directory(tmp_path / "model"),
+    ]
+    for tokenizer in tokenizers:
+        assert tokenizer.encode("\t\t\ta", bos=False) == [toy.id("\t\t"), toy.id("<0x09>"), toy.id("a")]
+        assert tokenizer.decode(tokenizer.encode("\ta\t\t")) == "\ta\t\t"
+    for text in goldens["texts"]:
+        assert len({tuple(tokenizer.encode(text)) for tokenizer in tokenizers}) == 1, text
+
+
+def test_an_older_file_with_merges_missing_is_refused(tmp_path: Path) -> None:
+    definition = older_json(older(TOY))
+    definition["model"]["merges"].pop()
+    write_json(tmp_path, definition)
+    with pytest.raises(UnsupportedModel, match="in an order"):
+        Tokenizer.from_directory(tmp_path)
+
+
+def test_ids_may_have_gaps_but_not_any(tmp_path: Path) -> None:
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    definition = json_definition(TOY)
+    last = len(TOY.spellings) + 100
+    definition["added_tokens"].append({"id": last, "content": "<audio_soft_token>", **flags})
+    tokenizer = Tokenizer.from_directory(write_json(tmp_path / "near", definition).parent)
+    assert tokenizer.control_id("<audio_soft_token>") == last
+    assert tokenizer.decode([last - 1, TOY.id("a")]) == "a"
+    definition["added_tokens"][-1]["id"] += tokenizer_json.MAX_GAPS
+    with pytest.raises(ModelFormatError, match="ids up to"):
+        Tokenizer.from_directory(write_json(tmp_path / "far", definition).parent)
