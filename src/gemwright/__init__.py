@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from gemwright.inference import OptimizedGemmaInference
     from gemwright.loading import load, load_assistant, load_optimized_gemma
-    from gemwright.messages import Completion, Message, Sampling
+    from gemwright.messages import BadCall, Completion, Message, Sampling, Tool, ToolCall
     from gemwright.model import Model, Stream
     from gemwright.text.shield import Policy
 
@@ -41,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Assistant",
+    "BadCall",
     "CapacityError",
     "CheckpointMismatch",
     "Completion",
@@ -60,6 +61,8 @@ __all__ = [
     "Sampling",
     "Stream",
     "TargetError",
+    "Tool",
+    "ToolCall",
     "UnsupportedModel",
     "UsageError",
     "__version__",
@@ -87,7 +90,7 @@ _HOMES = {
     ),
     "gemwright.inference": ("OptimizedGemmaInference",),
     "gemwright.loading": ("load", "load_assistant", "load_optimized_gemma"),
-    "gemwright.messages": ("Completion", "Message", "Sampling"),
+    "gemwright.messages": ("BadCall", "Completion", "Message", "Sampling", "Tool", "ToolCall"),
     "gemwright.model": ("Model", "Stream"),
     "gemwright.text.shield": ("Policy",),
 }

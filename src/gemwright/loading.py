@@ -23,10 +23,9 @@ from gemwright.models.gemma4_drafter import load_drafter
 from gemwright.models.weights import Precision
 from gemwright.settings import Settings, check_threads, load_settings
 from gemwright.store import Store
-from gemwright.text.chat import GEMMA3, TRANSCRIPT
+from gemwright.text.chat import template_for
 from gemwright.text.tasks import task_prompts
 from gemwright.text.tokenizer import Tokenizer
-from gemwright.text.tuning import instruction_tuning
 from gemwright.weights import LEVELS, Checkpoint, check_level, open_checkpoint
 
 DEFAULT_MODEL = "gemma-3-270m"
@@ -193,7 +192,7 @@ def _build(
     if isinstance(network, Encoder):
         prompts = task_prompts(checkpoint)
         return EmbeddingModel(network, tokenizer, prompts, _facts(checkpoint, precision), context_tokens=context_tokens)
-    template = GEMMA3 if instruction_tuning(checkpoint).chat else TRANSCRIPT
+    template = template_for(checkpoint, checkpoint.architecture, tokenizer)
     facts = _facts(checkpoint, precision)
     return Model(network, tokenizer, template, facts, context_tokens=context_tokens, prefix_cache=prefix_cache)
 

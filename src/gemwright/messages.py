@@ -1,37 +1,53 @@
-"""Pure values that cross the public interface: messages, sampling options, results. No behaviour but validation."""
+"""Pure values that cross the public interface: sampling options and results. No behaviour but validation.
+
+What conversations consist of is in `gemwright.dialogue` and can be had from here too.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict, get_args
+from typing import Literal, TypedDict
 
+from gemwright.dialogue import (
+    BadCall,
+    Message,
+    Piece,
+    Reasoning,
+    Role,
+    Text,
+    Tool,
+    ToolCall,
+    as_messages,
+    as_tools,
+)
 from gemwright.errors import UsageError
 
-Role = Literal["system", "developer", "user", "assistant"]
-FinishReason = Literal["stop", "length", "cancelled"]
+__all__ = [
+    "MAX_LOGIT_BIAS",
+    "MAX_STOP_STRINGS",
+    "BadCall",
+    "Completion",
+    "FinishReason",
+    "Message",
+    "Piece",
+    "Reasoning",
+    "Role",
+    "Sampling",
+    "SamplingOptions",
+    "Text",
+    "Tool",
+    "ToolCall",
+    "as_messages",
+    "as_tools",
+]
+
+FinishReason = Literal["stop", "length", "cancelled", "degenerate"]
+"""stop: the model ended its answer, or a stop string did. length: max_tokens. cancelled: the stream was closed.
+degenerate: it went round in circles, or fell into reserved tokens (docs/decisions/degeneration.md)."""
 MAX_STOP_STRINGS = 16
 MAX_LOGIT_BIAS = 1024
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn of a conversation. "developer" is another word for "system"."""
-
-    role: Role
-    content: str
-
-    def __post_init__(self) -> None:
-        if self.role not in get_args(Role):
-            raise UsageError(f"A message has the role {self.role!r}: it must be one of {', '.join(get_args(Role))}.")
-        if not isinstance(self.content, str):
-            raise UsageError(f"The content of a {self.role} message is {type(self.content).__name__}: it must be text.")
-
-
-def as_messages(turns: Iterable[Message | Mapping[str, str]]) -> list[Message]:
-    """Messages as they are, and dictionaries with exactly the keys "role" and "content" as messages."""
-    return [turn if isinstance(turn, Message) else _from_dict(turn) for turn in turns]
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -47,6 +63,7 @@ class SamplingOptions(TypedDict, total=False):
     logit_bias: Mapping[int, float]
     seed: int | None
     stop: tuple[str, ...]
+    guard: bool
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,8 @@ class Sampling:
 
     What each option means and the order they act in is written in `gemwright.engine.sampler`. temperature 0 means
     greedy. top_k 0, top_p 1, min_p 0 and penalties of 0 (repetition_penalty: 1) switch a step off. seed None: a fresh
-    one for each answer. stop: strings that end the answer and are not part of it.
+    one for each answer. stop: strings that end the answer and are not part of it. guard: whether an answer that goes
+    round in circles is ended (`gemwright.engine.degeneration`).
     """
 
     temperature: float = 1.0
@@ -68,6 +86,7 @@ class Sampling:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    guard: bool = True
 
     def __post_init__(self) -> None:
         _check_whole("top_k", self.top_k)
@@ -86,6 +105,8 @@ class Sampling:
         if self.seed is not None:
             _check_whole("seed", self.seed)
             _within("seed", self.seed, 0, 2**64 - 1)
+        if not isinstance(self.guard, bool):
+            raise UsageError(f"guard is {self.guard!r}: it must be True or False.")
         if isinstance(self.stop, str) or not all(isinstance(text, str) for text in self.stop):
             raise UsageError(f"stop is {self.stop!r}: it must be several strings, such as ('###',).")
         if len(self.stop) > MAX_STOP_STRINGS:
@@ -103,7 +124,10 @@ class Sampling:
 class Completion:
     """A finished answer with its figures. Times in seconds.
 
-    text: without the stop string that ended it. tokens: without the end token, but with those of a stop string.
+    text: the answer itself, without the stop string that ended it. reasoning: what the model thought aloud before it.
+    tool_calls: what it asks to be called; bad_calls: what it meant to call and wrote wrongly. All of these only where
+    the model was asked with tools or has a channel for thoughts; reasoning_cut: the answer ended inside a thought.
+    tokens: without the end token, but with those of a stop string.
     prefill_s: from the step that started the prompt to the first token. decode_s: from there to the last token.
     logprobs: of each token under the model's own distribution, before any sampling option; None if not asked for.
     seed: gives this answer again, with the same prompt and options.
@@ -122,19 +146,16 @@ class Completion:
     cached_tokens: int = 0
     drafted_tokens: int = 0
     accepted_tokens: int = 0
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    bad_calls: tuple[BadCall, ...] = ()
+    reasoning_cut: bool = False
 
     @property
     def tokens_per_second(self) -> float:
         """Decoded tokens a second after the first one; 0 when nothing was decoded."""
         decoded = len(self.tokens) - 1
         return decoded / self.decode_s if decoded > 0 and self.decode_s > 0 else 0.0
-
-
-def _from_dict(turn: Mapping[str, str]) -> Message:
-    if not isinstance(turn, Mapping) or set(turn) != {"role", "content"}:
-        shown = sorted(map(str, turn)) if isinstance(turn, Mapping) else type(turn).__name__
-        raise UsageError(f"A message is {shown}: it must be a Message, or a dictionary of 'role' and 'content'.")
-    return Message(turn["role"], turn["content"])  # type: ignore[arg-type]  # Message checks the role
 
 
 def _check_whole(name: str, value: object) -> None:

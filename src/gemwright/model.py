@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,12 +16,13 @@ from gemwright.cache import pages_for
 from gemwright.engine import scoring
 from gemwright.engine.engine import Engine
 from gemwright.engine.request import Network, Request, RequestOptions
-from gemwright.engine.stream import Stream
+from gemwright.engine.stream import Plain, Reader, Stream
 from gemwright.engine.uncached import UncachedEngine
 from gemwright.errors import CapacityError, NotFinite, UsageError
-from gemwright.messages import Completion, Message, Sampling, SamplingOptions, as_messages
+from gemwright.messages import Completion, Message, Sampling, SamplingOptions, Tool, as_messages, as_tools
 from gemwright.step import F32
-from gemwright.text.chat import ChatTemplate, Prompt, render
+from gemwright.text.calls import AnswerReader
+from gemwright.text.chat import ChatTemplate, Prompt, fingerprint, render
 from gemwright.text.detokenizer import Detokenizer
 from gemwright.text.infill import infill_prompt
 from gemwright.text.shield import Policy, as_policy, judge_prompt, verdict_ids
@@ -146,39 +147,62 @@ class Model:
 
     def chat(
         self,
-        messages: Iterable[Message | Mapping[str, str]],
+        messages: Iterable[Message | Mapping[str, Any]],
         *,
+        tools: Iterable[Tool | Mapping[str, Any]] = (),
+        thinking: bool = False,
         max_tokens: int = 256,
         sampling: Sampling | None = None,
         logprobs: bool = False,
         **options: Unpack[RequestOptions],
     ) -> Completion:
-        """The answer to a conversation. A base model continues a plain transcript of it: see `chat_format`."""
-        return self.stream_chat(messages, max_tokens=max_tokens, sampling=sampling, logprobs=logprobs, **options).read()
+        """The answer to a conversation. A base model continues a plain transcript of it: see `chat_format`.
+
+        tools: what the model may ask to be called; nothing is called here. Its calls are `tool_calls` of the answer,
+        and a message of role "tool" brings each result. thinking: whether the model is to think aloud first, which
+        Gemma 4 was taught; its thoughts are `reasoning`. Raises UsageError where the model was taught no such thing.
+        """
+        return self.stream_chat(
+            messages,
+            tools=tools,
+            thinking=thinking,
+            max_tokens=max_tokens,
+            sampling=sampling,
+            logprobs=logprobs,
+            **options,
+        ).read()
 
     def stream_chat(
         self,
-        messages: Iterable[Message | Mapping[str, str]],
+        messages: Iterable[Message | Mapping[str, Any]],
         *,
+        tools: Iterable[Tool | Mapping[str, Any]] = (),
+        thinking: bool = False,
         max_tokens: int = 256,
         sampling: Sampling | None = None,
         logprobs: bool = False,
         **options: Unpack[RequestOptions],
     ) -> Stream:
         """`chat`, piece by piece as it is made."""
-        return self._start(self.render(messages), max_tokens, sampling, options, logprobs)
+        known = as_tools(tools)
+        prompt = self.render(messages, tools=known, thinking=thinking)
+        return self._start(prompt, max_tokens, sampling, options, logprobs, known)
 
     def chat_batch(
         self,
-        conversations: Iterable[Iterable[Message | Mapping[str, str]]],
+        conversations: Iterable[Iterable[Message | Mapping[str, Any]]],
         *,
+        tools: Iterable[Tool | Mapping[str, Any]] = (),
+        thinking: bool = False,
         max_tokens: int = 256,
         sampling: Sampling | None = None,
         logprobs: bool = False,
         **options: Unpack[RequestOptions],
     ) -> list[Completion]:
         """The answers to several conversations, made together."""
-        return self._together([self.render(one) for one in conversations], max_tokens, sampling, options, logprobs)
+        known = as_tools(tools)
+        prompts = [self.render(one, tools=known, thinking=thinking) for one in conversations]
+        return self._together(prompts, max_tokens, sampling, options, logprobs, known)
 
     def infill(
         self,
@@ -265,9 +289,15 @@ class Model:
         """Token ids of a text, <bos> first; no text can become a control token. Ids are returned as they are."""
         return self.tokenizer.encode(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
 
-    def render(self, messages: Iterable[Message | Mapping[str, str]]) -> Prompt:
-        """A conversation as tokens, up to where the answer begins, and what ends that."""
-        return render(as_messages(messages), self._template, self.tokenizer)
+    def render(
+        self,
+        messages: Iterable[Message | Mapping[str, Any]],
+        *,
+        tools: Iterable[Tool | Mapping[str, Any]] = (),
+        thinking: bool = False,
+    ) -> Prompt:
+        """A conversation as tokens, up to where the answer begins, and what ends that. Options as `chat` has them."""
+        return render(as_messages(messages), self._template, self.tokenizer, tools=as_tools(tools), thinking=thinking)
 
     @property
     def bos_id(self) -> int:
@@ -292,6 +322,7 @@ class Model:
             "trained_context_tokens": self.network.config.context_tokens,
             "vocabulary": self.network.config.vocabulary,
             "chat_format": self.chat_format,
+            "chat_format_sha256": fingerprint(self._template),
             "is_chat_tuned": self.is_chat_tuned,
             "target": ops.active_target(),
             "threads": ops.threads(),
@@ -310,10 +341,11 @@ class Model:
         sampling: Sampling | None,
         options: RequestOptions,
         logprobs: bool,
+        tools: tuple[Tool, ...] = (),
     ) -> list[Completion]:
         with ExitStack() as all_or_none:  # one bad prompt must not leave the others running
             streams = [
-                all_or_none.enter_context(self._start(prompt, max_tokens, sampling, options, logprobs))
+                all_or_none.enter_context(self._start(prompt, max_tokens, sampling, options, logprobs, tools))
                 for prompt in prompts
             ]
             return [stream.read() for stream in streams]
@@ -325,6 +357,7 @@ class Model:
         sampling: Sampling | None,
         options: RequestOptions,
         logprobs: bool,
+        tools: tuple[Tool, ...] = (),
         stop_ids: frozenset[int] | None = None,
     ) -> Stream:
         """stop_ids: tokens that end the answer; those of the tokenizer by default."""
@@ -340,10 +373,20 @@ class Model:
             self.tokenizer.stop_ids if stop_ids is None else stop_ids,
             prompt.stop,
             logprobs,
+            reserved_ids=self.tokenizer.reserved_ids,
             **own,  # type: ignore[arg-type]
         )
-        transcript = bool(prompt.template) and not self._template.marked
-        return Stream(self.engine.submit(request), request, strip_start=transcript)
+        return Stream(self.engine.submit(request), request, self._reader(prompt, tools), self._mark)
+
+    def _reader(self, prompt: Prompt, tools: tuple[Tool, ...]) -> Callable[[], Reader]:
+        if not prompt.template:
+            return Plain
+        if not self._template.marked:
+            return lambda: Plain(strip_start=True)
+        return lambda: AnswerReader(self._template.marks, tools, in_thought=prompt.in_thought)
+
+    def _mark(self, token: int) -> str | None:
+        return self.tokenizer.spelling(token) if self.tokenizer.is_control(token) else None
 
 
 def _context(asked: int | None, trained: int) -> int:

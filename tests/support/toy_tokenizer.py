@@ -13,6 +13,7 @@ class ToyTokenizer:
 
     pad_id, eos_id, bos_id, unk_id, start_of_turn_id, end_of_turn_id = range(6)
     stop_ids = frozenset({eos_id, end_of_turn_id})
+    reserved_ids: frozenset[int] = frozenset()
     vocabulary_size = len(_CONTROL) + len(_TEXT)
 
     def encode(self, text: str, *, bos: bool = True) -> list[int]:
@@ -25,6 +26,12 @@ class ToyTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+
+    def is_control(self, id: int) -> bool:
+        return id < len(_CONTROL)
+
+    def spelling(self, id: int) -> str:
+        return _CONTROL[id]
 
     def control_id(self, spelling: str) -> int | None:
         return _CONTROL.index(spelling) if spelling in _CONTROL else None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gemwright.engine.degeneration import LOOP_TOKENS, RESERVED_TOKENS
 from gemwright.engine.lookup import Lookup
 from gemwright.errors import CapacityError, ContextOverflow, UsageError
 from gemwright.messages import Message, Sampling
@@ -359,3 +360,31 @@ def test_a_model_describes_itself_in_json() -> None:
     assert described["chat_format"] == "gemma3/1"
     assert described["threads"] >= 1
     assert {"architecture", "parameters", "bytes", "precision", "target", "vocabulary"} <= described.keys()
+
+
+def test_an_endless_loop_ends_the_answer_with_its_own_reason() -> None:
+    always = {"logit_bias": {TOKENIZER.vocabulary_size - 5: 1000.0}, "max_tokens": 2000}
+    done = toy(context=4096).generate("hello", **always)
+    assert done.finish_reason == "degenerate"
+    assert LOOP_TOKENS < len(done.tokens) <= LOOP_TOKENS + 8
+    assert done.text == TOKENIZER.decode(done.tokens)
+    assert toy(context=4096).generate("hello", guard=False, **always).finish_reason == "length"
+
+
+def test_where_a_loop_is_ended_does_not_depend_on_guessing_batching_or_the_cache() -> None:
+    options = {"logit_bias": {TOKENIZER.vocabulary_size - 5: 1000.0}, "max_tokens": 1100, "seed": 3}
+    alone = toy().generate("hello", **options)
+    assert alone.finish_reason == "degenerate"
+    guessed = toy().generate("hello", speculation=Lookup(), **options)
+    assert guessed.accepted_tokens > 0
+    together = toy(context=8192).generate_batch(["hello", "a", "hello there"], **options)
+    for done in (guessed, together[0]):
+        assert (done.tokens, done.text, done.finish_reason) == (alone.tokens, alone.text, "degenerate")
+    assert {done.finish_reason for done in together} == {"degenerate"}
+
+
+def test_a_storm_of_reserved_tokens_ends_the_answer() -> None:
+    model = toy()
+    model.tokenizer.reserved_ids = frozenset({TOKENIZER.unk_id})  # type: ignore[misc]
+    done = model.generate("hello", logit_bias={TOKENIZER.unk_id: 1000.0}, max_tokens=100)
+    assert (done.finish_reason, len(done.tokens), done.text) == ("degenerate", RESERVED_TOKENS, "")

@@ -9,7 +9,12 @@ from gemwright.messages import Completion
 if TYPE_CHECKING:
     from gemwright.model import Model
 
-_REASONS = {"stop": "the answer was complete", "length": "the token limit was reached", "cancelled": "it was cancelled"}
+_REASONS = {
+    "stop": "the answer was complete",
+    "length": "the token limit was reached",
+    "cancelled": "it was cancelled",
+    "degenerate": "it went round in circles",
+}
 
 
 def prefill_rate(done: Completion) -> float:

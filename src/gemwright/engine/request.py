@@ -77,6 +77,7 @@ class Request:
     stop: strings that do, besides those of `sampling.stop`.
     speculation: guesses tokens ahead, which are checked together; None computes token by token.
     mask: limits what may be drawn; None allows everything.
+    reserved_ids: tokens that no answer has a use for, which `sampling.guard` watches for.
     cache_salt: keys and values are shared only with requests of the same one. Whoever can time answers can tell whether
     somebody has asked the same before; give strangers different salts.
     """
@@ -91,6 +92,7 @@ class Request:
     speculation: Speculation | None = None
     mask: Mask | None = None
     cache_salt: str = ""
+    reserved_ids: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gemwright.engine.degeneration import Guard
 from gemwright.engine.request import Detokenizer, Drafter, Event, Finished, Follower, Network, Request, Token
 from gemwright.engine.sampler import (
     Candidates,
@@ -48,12 +49,17 @@ class Outcome:
 
 
 class Answer:
-    """What the tokens so far amount to: text and penalties. Rebuilt from the tokens if a step was interrupted."""
+    """What the tokens so far amount to: text, penalties, and whether it still is an answer.
+
+    Rebuilt from the tokens if a step was interrupted.
+    """
 
     def __init__(self, request: Request, detokenizer: Detokenizer, tokens: Sequence[int]) -> None:
         self.tokens: list[int] = []
         self.detokenizer = detokenizer
         self.penalties = Penalties(request.sampling, request.prompt) if Penalties.needed(request.sampling) else None
+        self.degenerate = False
+        self._guard = Guard(request.reserved_ids) if request.sampling.guard else None
         for token in tokens:
             self.add(token)
 
@@ -62,6 +68,8 @@ class Answer:
         self.tokens.append(token)
         if self.penalties:
             self.penalties.record(token)
+        if self._guard:
+            self.degenerate = self._guard.degenerate(token)
         return self.detokenizer.feed(token)
 
 
@@ -188,9 +196,10 @@ class Ticket:
         token = Token(choice.token, answer.add(choice.token), choice.logprob)
         if answer.detokenizer.stopped:
             return replace(so_far, events=(token, self._finished("stop", "", index + 1, so_far)))
-        if index + 1 == self.request.max_tokens:
+        if answer.degenerate or index + 1 == self.request.max_tokens:
+            reason: FinishReason = "degenerate" if answer.degenerate else "length"
             rest = answer.detokenizer.finish()
-            return replace(so_far, events=(token, self._finished("length", rest, index + 1, so_far)))
+            return replace(so_far, events=(token, self._finished(reason, rest, index + 1, so_far)))
         return replace(so_far, token=choice.token, events=(token,))
 
     def _finished(self, reason: FinishReason, text: str, answer_tokens: int, last: Outcome) -> Finished:

@@ -5,8 +5,9 @@ detokenizer   Detokenizer: the same for a stream of tokens, with stop strings
 chat          render(messages, template, tokenizer): a conversation as a prompt
 infill        infill_prompt(prefix, suffix, tokenizer): what asks for the text between
 shield        judge_prompt(policy, …): what asks whether a message breaks a policy, and the published policies
+calls         AnswerReader: text, thoughts and calls in what comes back
 tuning        instruction_tuning(checkpoint): whether a model was taught to chat
-pieces, gguf_source, tokenizer_json, sentencepiece_model, files    where vocabularies come from
+pieces, gguf_source, tokenizer_json, merges, sentencepiece_model, files    where vocabularies come from
 """
 
 from __future__ import annotations

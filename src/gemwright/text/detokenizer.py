@@ -14,7 +14,8 @@ class Detokenizer:
 
     The deltas of `feed` and `finish` joined are `Tokenizer.decode` of all tokens, cut before the first stop string to
     be complete (among those that end at the same place: the longest). Held back is what is still part of a character,
-    and the longest end of the text that could yet become a stop string; nothing else.
+    and the longest end of the text that could yet become a stop string; nothing else. No stop string reaches across a
+    control token: what stands before one is certain when it comes.
     """
 
     def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:
@@ -29,7 +30,11 @@ class Detokenizer:
 
     def feed(self, id: int) -> str:
         """The text that is certain now that token `id` has come; often "". Raises UsageError for an unknown id."""
-        return self._release(self._decoder.decode(self._token_bytes(id)))
+        data = self._token_bytes(id)
+        if not data:
+            text, self._held = self._held, ""
+            return text
+        return self._release(self._decoder.decode(data))
 
     def finish(self) -> str:
         """The rest, when no more tokens come: what was held back, a broken character as U+FFFD."""

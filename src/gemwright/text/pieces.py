@@ -59,10 +59,28 @@ def pack(spellings: Sequence[bytes], scores: Sequence[float], types: Sequence[in
     return Pieces(np.frombuffer(raw, np.uint8), np.array(scores, np.float32), np.array(types, np.int32), source)
 
 
+def tabs_as_typed(pieces: Pieces) -> Pieces:
+    """The same with runs of tabs as user-defined pieces: found whole.
+
+    Gemma 1 and 2 list them like words, but have no piece for one tab that they could be merged from. SentencePiece
+    merges characters whether or not they are pieces; our encoder merges pieces.
+    """
+    types = pieces.types.copy()
+    for id, spelling in enumerate(spellings(pieces)):
+        if len(spelling) > 1 and spelling.strip(b"\t") == b"" and types[id] == PieceType.NORMAL:
+            types[id] = PieceType.USER_DEFINED
+    return Pieces(pieces.raw, pieces.scores, types, pieces.source)
+
+
 def spellings(pieces: Pieces) -> Iterator[bytes]:
     """The pieces' bytes in the order of their ids: the inverse of `pack`."""
-    view, at = pieces.raw.data, 0
-    for _ in range(len(pieces.types)):
+    return strings(pieces.raw, len(pieces.types))
+
+
+def strings(raw: npt.NDArray[np.uint8], count: int) -> Iterator[bytes]:
+    """`count` strings that lie as GGUF has them: a length of eight bytes before each."""
+    view, at = raw.data, 0
+    for _ in range(count):
         end = at + 8 + int.from_bytes(view[at : at + 8], "little")
         yield bytes(view[at + 8 : end])
         at = end

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gemwright.errors import ModelFormatError, UnsupportedModel
 from gemwright.text.files import read_bounded
-from gemwright.text.pieces import Pieces, PieceType, pack
+from gemwright.text.pieces import Pieces, PieceType, pack, tabs_as_typed
 
 MAX_BYTES = 64 << 20
 """Gemma 3's has under 5 MB."""
@@ -45,7 +45,7 @@ def sentencepiece_pieces(path: Path) -> Pieces:
     except (IndexError, KeyError, TypeError, struct.error) as error:
         raise ModelFormatError(f"{path} is no SentencePiece model, or is damaged.") from error
     _check(path, trainer, normalizer)
-    return pack(spellings, scores, types, str(path))
+    return tabs_as_typed(pack(spellings, scores, types, str(path)))
 
 
 def _check(path: Path, trainer: dict[int, bytes | int], normalizer: dict[int, bytes | int]) -> None:

@@ -14,6 +14,7 @@ so for whole runs of byte tokens when any part is wrong, so that a stream could 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from operator import index
 from pathlib import Path
 
@@ -24,6 +25,15 @@ from gemwright.text.gguf_source import gguf_pieces
 from gemwright.text.pieces import Checkpoint, Pieces
 from gemwright.text.sentencepiece_model import sentencepiece_pieces
 from gemwright.text.tokenizer_json import json_vocabulary
+
+START_OF_TURN = ("<start_of_turn>", "<|turn>")
+"""How the generations spell the token that begins a turn: Gemma 1 to 3n, Gemma 4."""
+END_OF_TURN = ("<end_of_turn>", "<turn|>")
+_RESULT_EXPECTED = ("<start_function_response>", "<|tool_response>")
+"""What a model writes after its calls to have their results (FunctionGemma, Gemma 4): its answer ends there."""
+_MOST_UNUSED = 6242
+"""Gemma 3's last is <unused6241>; the numbers have gaps where later generations gave a piece a meaning."""
+_NOTHING_TO_SAY = ("<pad>", "<bos>", "<unk>", "<mask>")
 
 
 class Tokenizer:
@@ -38,8 +48,8 @@ class Tokenizer:
         self.eos_id = self._required("<eos>")
         self.pad_id = self.control_id("<pad>")
         self.unk_id = self.control_id("<unk>")
-        self.start_of_turn_id = self.control_id("<start_of_turn>")
-        self.end_of_turn_id = self.control_id("<end_of_turn>")
+        self.start_of_turn_id = self._first_of(*START_OF_TURN)
+        self.end_of_turn_id = self._first_of(*END_OF_TURN)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> Tokenizer:
@@ -117,10 +127,20 @@ class Tokenizer:
         id = self._vocabulary.find_control(spelling.encode())
         return None if id < 0 else id
 
-    @property
+    @cached_property
     def stop_ids(self) -> frozenset[int]:
-        """Tokens that end an answer: <eos> and, where there are turns, <end_of_turn>."""
-        return frozenset(id for id in (self.eos_id, self.end_of_turn_id) if id is not None)
+        """Tokens that end an answer: <eos>, the end of a turn, and the mark after which a tool's result has to follow.
+
+        {1, 107} for Gemma 1 and 2, {1, 106} for Gemma 3 and 3n, {1, 106, 50} for FunctionGemma and Gemma 4.
+        """
+        results = map(self.control_id, _RESULT_EXPECTED)
+        return frozenset(id for id in (self.eos_id, self.end_of_turn_id, *results) if id is not None)
+
+    @cached_property
+    def reserved_ids(self) -> frozenset[int]:
+        """Control tokens that no answer has a use for: <unused0>, <unused1>, … and <pad>, <bos>, <unk>, <mask>."""
+        names = (*_NOTHING_TO_SAY, *(f"<unused{n}>" for n in range(_MOST_UNUSED)))
+        return frozenset(id for id in map(self.control_id, names) if id is not None)
 
     def _encode(self, data: bytes, *, bos: bool, with_control: bool) -> list[int]:
         try:
@@ -133,6 +153,9 @@ class Tokenizer:
         if not 0 <= id < self.vocabulary_size:
             raise UsageError(f"token {id} is not in the vocabulary, which has ids 0 to {self.vocabulary_size - 1}.")
         return index(id)
+
+    def _first_of(self, *spellings: str) -> int | None:
+        return next((id for id in map(self.control_id, spellings) if id is not None), None)
 
     def _required(self, spelling: str) -> int:
         id = self.control_id(spelling)

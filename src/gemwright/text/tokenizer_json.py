@@ -1,8 +1,9 @@
-"""`tokenizer.json` of Hugging Face: the vocabulary, and the merge list, which must be the one the vocabulary implies.
+"""`tokenizer.json` of Hugging Face: the vocabulary, and a merge list that must be the one the vocabulary implies.
 
-Gemma's files list 514,906 merges. They say nothing that an order of the pieces does not: each piece gets as score the
-place where the list makes it first, added pieces get the best, and then `Vocabulary.first_foreign_merge` proves that
-the list is exactly what our encoder does. A file of another making is refused, not approximated.
+The files of Gemma 1 and 2 are of an older making, in two ways. They call the byte piece <0x09> by its character, so
+that runs of tabs can be merged; here such runs are found whole, with the same ids. And of the ways to halve a piece
+they list the one with the lower ids first; which halves come first matters only to white space of more than 31
+characters, where our ids are those of Gemma's SentencePiece model.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gemwright._tokenizer import Vocabulary
 from gemwright.errors import ModelFormatError, UnsupportedModel
 from gemwright.text.files import read_bounded
+from gemwright.text.merges import RESERVED, check_merges, in_our_order, merge_scores
 from gemwright.text.pieces import Pieces, PieceType, pack
 
 MAX_BYTES = 64 << 20
 """Gemma 3's has 33 MB."""
 
 MAX_PIECES = 1 << 20
+MAX_GAPS = 1024
+"""Ids without a piece: Gemma 3n's tokens for sound lie behind some that nothing is said of."""
 
+_TAB = "<0x09>"
+_TABS = re.compile(r"\t{2,}")
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _SPACE = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
 _SPLIT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
@@ -61,16 +65,16 @@ def _checked(path: Path) -> tuple[Vocabulary, Pieces]:
     _check_kind(path, content, model)
     ids = _ids(path, model.get("vocab"))
     merges = _merges(path, model.get("merges"))
+    older = "\t" in ids and _TAB not in ids
+    if older:
+        ids = {_TAB if spelling == "\t" else spelling: id for spelling, id in ids.items()}
+        merges = [pair for pair in merges if "\t" not in pair]
     pieces = _pieces(path, ids, merges, content.get("added_tokens"))
     try:
         vocabulary = Vocabulary(pieces.raw, pieces.scores, pieces.types)
     except ValueError as error:
         raise ModelFormatError(f"{path}: {error}.") from error
-    left = np.array([ids.get(pair[0], -1) for pair in merges], np.int32)
-    right = np.array([ids.get(pair[1], -1) for pair in merges], np.int32)
-    place = vocabulary.first_foreign_merge(left, right)
-    if place >= 0:
-        raise UnsupportedModel(f"{path} merges in an order that Gemma's tokenizers do not have (merge {place:,}).")
+    check_merges(vocabulary, in_our_order(merges, ids, pieces) if older else merges, ids, path)
     return vocabulary, pieces
 
 
@@ -104,18 +108,19 @@ def _merges(path: Path, merges: Any) -> list[list[str]]:
 def _pieces(path: Path, ids: dict[str, int], merges: list[list[str]], added: Any) -> Pieces:
     special = {spelling: is_special for spelling, _, is_special in _added(path, added)}
     places = {**{spelling: id for spelling, id, _ in _added(path, added)}, **ids}
-    spellings: list[str | None] = [None] * len(places)
+    count = max(places.values(), default=-1) + 1
+    if count - len(places) > MAX_GAPS:
+        raise ModelFormatError(f"{path} gives {len(places):,} pieces ids up to {count - 1:,}.")
+    spellings: list[str | None] = [None] * count
     for spelling, id in places.items():
-        if not 0 <= id < len(places) or spellings[id] is not None:
-            raise ModelFormatError(f"{path}: ids are not 0 to {len(places) - 1:,}, each once ({spelling!r}: {id}).")
+        if id < 0 or spellings[id] is not None:
+            raise ModelFormatError(f"{path}: ids are not 0 to {count - 1:,}, each at most once ({spelling!r}: {id}).")
         spellings[id] = spelling
-    scores = [0.0] * len(places)
-    made = (piece for piece in dict.fromkeys(map("".join, merges)) if piece not in special and piece in ids)
-    for place, piece in enumerate(made):
-        scores[ids[piece]] = float(-place)
-    types = [_type(spelling or "", special) for spelling in spellings]
+    scores = merge_scores(count, merges, ids, {*special, *filter(_TABS.fullmatch, ids)})
+    types = [PieceType.UNUSED if spelling is None else _type(spelling, special) for spelling in spellings]
+    named = [f"[PAD{id}]" if spelling is None else spelling for id, spelling in enumerate(spellings)]
     try:
-        return pack([(spelling or "").encode() for spelling in spellings], scores, types, str(path))
+        return pack([spelling.encode() for spelling in named], scores, types, str(path))
     except UnicodeEncodeError as error:
         raise ModelFormatError(f"{path}: a piece is not valid Unicode: {error.object!r}.") from error
 
@@ -123,6 +128,10 @@ def _pieces(path: Path, ids: dict[str, int], merges: list[list[str]], added: Any
 def _type(spelling: str, special: dict[str, bool]) -> PieceType:
     if spelling in special:
         return PieceType.CONTROL if special[spelling] else PieceType.USER_DEFINED
+    if _TABS.fullmatch(spelling):
+        return PieceType.USER_DEFINED
+    if RESERVED.fullmatch(spelling.encode("utf-8", "replace")):
+        return PieceType.CONTROL
     return PieceType.BYTE if _BYTE.fullmatch(spelling) else PieceType.NORMAL
 
 

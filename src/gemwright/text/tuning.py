@@ -12,8 +12,9 @@ from gemwright.errors import FileError, ModelFormatError
 from gemwright.text.files import read_bounded
 from gemwright.text.pieces import Checkpoint
 
-END_OF_TURN = 106
-"""In Gemma 3's vocabulary; a model that ends its answers with it was taught turns."""
+_END_OF_TURN = {106, 107}
+"""106 from Gemma 3 on, 107 in Gemma 1 and 2; a model that ends its answers with it was taught turns. No generation ends
+an answer with the other one, which is <start_of_turn> in Gemma 1 and 2 and a line break later."""
 
 _TUNED = {"it", "instruct", "chat"}
 _BASE = {"pt", "base", "pretrained"}
@@ -33,9 +34,9 @@ def instruction_tuning(checkpoint: Checkpoint) -> Tuning:
 
     1. GGUF's general.finetune, which the converter takes from the model's own card ("it", "pt");
     2. the model's name, word by word (general.name and basename; config.json's _name_or_path; the directory's name);
-    3. the token that ends an answer: <end_of_turn> in a tuned model, <eos> alone in a base model says nothing;
+    3. the token that ends an answer: the end of a turn in a tuned model; <eos> alone says nothing;
     4. a chat template in the files (it comes late, because converters also add one to base models).
-    Nothing said: a base model, as Gemma's unmarked names are ("gemma-3-270m" is the base, "gemma-3-270m-it" is not).
+    Nothing said: a base model, as Gemma's unmarked names are ("gemma-3-270m", "gemma-4-E2B", "gemma-2-9b").
     """
     config = checkpoint.config
     side = {} if checkpoint.kind == "gguf" else _side_files(checkpoint.directory)
@@ -48,11 +49,15 @@ def instruction_tuning(checkpoint: Checkpoint) -> Tuning:
         if (verdict := _by_word(name, label)) is not None:
             return verdict
     ends = [config.get("tokenizer.ggml.eos_token_id"), config.get("eos_token_id"), side.get("eos_token_id")]
-    if any(END_OF_TURN in (end if isinstance(end, list) else [end]) for end in ends):
-        return Tuning(True, "its answers end with <end_of_turn>")
+    if any(_END_OF_TURN & set(end if isinstance(end, list) else [end]) for end in ends if _are_ids(end)):
+        return Tuning(True, "its answers end with the end of a turn")
     if config.get("tokenizer.chat_template") or side.get("chat_template"):
         return Tuning(True, "it comes with a chat template")
     return Tuning(False, "nothing in its files says that it was tuned to chat")
+
+
+def _are_ids(end: Any) -> bool:
+    return all(isinstance(id, int) for id in (end if isinstance(end, list) else [end]))
 
 
 def _by_word(name: Any, label: str) -> Tuning | None:

@@ -46,3 +46,10 @@ def goldens() -> dict[str, Any]:
 def chat_goldens() -> list[dict[str, Any]]:
     cases: list[dict[str, Any]] = json.loads(gzip.decompress((DATA / "chat_goldens.json.gz").read_bytes()))["cases"]
     return cases
+
+
+@pytest.fixture(scope="session")
+def template_goldens() -> list[dict[str, Any]]:
+    content = json.loads(gzip.decompress((DATA / "template_goldens.json.gz").read_bytes()))
+    cases: list[dict[str, Any]] = content["cases"]
+    return cases

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gemwright.errors import UnsupportedModel, UsageError
 from gemwright.messages import Message, Role
-from gemwright.text.chat import GEMMA3, TRANSCRIPT, render
+from gemwright.text.chat import GEMMA3, TEMPLATES, TRANSCRIPT, fingerprint, render
 from gemwright.text.tokenizer import Tokenizer
 from unit.text.toy import CONTROL, Toy, raw_pieces
 
@@ -36,10 +36,18 @@ def test_every_conversation_has_the_tokens_of_the_reference_template(real: Token
 
 
 def test_the_definitions_are_the_ones_their_names_promise() -> None:
-    """A change of a definition is a new version: gemma3/2."""
-    assert (GEMMA3.name, GEMMA3.sha256[:16]) == ("gemma3/1", "e1bc11f64dafe052")
-    assert (TRANSCRIPT.name, TRANSCRIPT.sha256[:16]) == ("transcript/1", "f0f0b0ee7cacd5fc")
-    assert replace(GEMMA3, close="<eos>").sha256 != GEMMA3.sha256
+    """A change of what a template writes is a new version: gemma3/2."""
+    assert {template.name: fingerprint(template)[:16] for template in TEMPLATES} == {
+        "gemma/1": "a2e0833665921ce4",
+        "gemma3/1": "8931c7f40d4905d2",
+        "gemma3n/1": "7ea5ae2c59b5cde8",
+        "functiongemma/1": "4ea373ff56907b42",
+        "gemma4/1": "1032c2d81dc2bd36",
+        "gemma4e/1": "9457db12d9628ee6",
+        "transcript/1": "1e251ef92bbf4893",
+    }
+    changed = replace(GEMMA3, write=lambda conversation: [*GEMMA3.write(conversation), " "])
+    assert len({fingerprint(each) for each in (GEMMA3, changed, replace(GEMMA3, name="gemma3/2"))}) == 3
 
 
 def test_turns_are_written_as_gemma_3_was_taught() -> None:
@@ -123,7 +131,7 @@ def test_a_base_model_gets_a_transcript_with_the_strings_that_end_an_answer() ->
 def test_a_vocabulary_without_turn_marks_cannot_have_turns() -> None:
     without = [s.replace("_of_turn", "_of_nothing").encode() for s in TOY.spellings]
     tokenizer = Tokenizer.from_pieces(raw_pieces(without, [int(t) for t in TOY.types], TOY.scores))
-    with pytest.raises(UnsupportedModel, match=r"lacks <start_of_turn> or <end_of_turn>"):
+    with pytest.raises(UnsupportedModel, match=r"lacks the control token <start_of_turn>"):
         render(conversation(("user", "hi")), GEMMA3, tokenizer)
     assert render(conversation(("user", "hi")), TRANSCRIPT, tokenizer).tokens
     assert tokenizer.stop_ids == {tokenizer.eos_id}

@@ -103,6 +103,14 @@ def test_control_tokens_add_nothing() -> None:
     assert detokenizer.feed(TOY.id("<end_of_turn>")) == detokenizer.feed(TOY.id("<unused0>")) == ""
 
 
+def test_no_stop_string_reaches_across_a_control_token() -> None:
+    detokenizer = Detokenizer(TOKENIZER, ["abc"])
+    assert detokenizer.feed(TOY.id("ab")) == ""
+    assert detokenizer.feed(TOY.id("<unused0>")) == "ab"
+    assert detokenizer.feed(TOY.id("c")) == "c"
+    assert not detokenizer.stopped
+
+
 def test_an_unknown_token_is_refused() -> None:
     with pytest.raises(UsageError, match="not in the vocabulary"):
         Detokenizer(TOKENIZER).feed(10**6)

@@ -6,6 +6,7 @@ import json
 import struct
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from gemwright.errors import FileError, GemwrightError, ModelFormatError, UnsupportedModel
 from gemwright.text import tokenizer_json
+from gemwright.text.pieces import PieceType, pack
 from gemwright.text.sentencepiece_model import sentencepiece_pieces
 from gemwright.text.tokenizer import Tokenizer
 from unit.text.toy import (
@@ -246,3 +248,114 @@ def test_a_checkpoint_brings_its_own_tokenizer(tmp_path: Path) -> None:
         Tokenizer.from_checkpoint(checkpoint).control_id("<bos>")
         == json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]["<bos>"]
     )
+
+
+def gemma4_checkpoint(toy: Toy, **changes: Any) -> Any:
+    """As Gemma 4's GGUF files are: a merge list, no scores, and runs and <unused0> listed like words."""
+    plain = [PieceType.NORMAL if t == PieceType.USER_DEFINED else t for t in toy.types]
+    plain[toy.id("<unused0>")] = PieceType.NORMAL
+    merges = [f"{left} {right}".encode() for left, right in toy.merges()]
+    packed = pack(merges, [0.0] * len(merges), [1] * len(merges), "")
+    values = {
+        "model": "gemma4",
+        "add_bos_token": False,
+        "tokens": SimpleNamespace(raw=toy.pieces().raw, count=len(toy.spellings)),
+        "scores": np.full(len(toy.spellings), -1000, np.float32),
+        "token_type": np.array(plain, np.int32),
+        "merges": SimpleNamespace(raw=packed.raw, count=len(merges)),
+    }
+    return gguf_checkpoint(toy, **{**values, **changes})
+
+
+def test_the_merge_list_of_a_gemma_4_file_gives_the_ids_of_its_scores(goldens: dict[str, Any]) -> None:
+    tokenizer, scored = Tokenizer.from_gguf(gemma4_checkpoint(TOY)), Tokenizer.from_pieces(TOY.pieces())
+    for text in [*goldens["texts"], "\n\n\n\n\n\n\n", "a\n\n\nb\n", "   a    aa  b", "aaaaaaab tables étés"]:
+        if "[multimodal]" not in text:
+            assert tokenizer.encode(text) == scored.encode(text), text
+
+
+def test_a_gemma_4_file_begins_with_bos_once_whatever_it_says_of_it() -> None:
+    for says in (True, False, None):
+        ids = Tokenizer.from_gguf(gemma4_checkpoint(TOY, add_bos_token=says)).encode("a")
+        assert ids == [TOY.id("<bos>"), TOY.id("a")]
+
+
+def test_reserved_pieces_of_a_gemma_4_file_are_control_tokens_and_never_made_from_text() -> None:
+    tokenizer = Tokenizer.from_gguf(gemma4_checkpoint(TOY))
+    id = TOY.id("<unused0>")
+    assert tokenizer.is_control(id)
+    assert id in tokenizer.reserved_ids
+    assert id not in tokenizer.encode("<unused0>")
+    assert tokenizer.decode([id]) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"merges": None}, ModelFormatError, "merges is not an array"),
+        ({"merges": SimpleNamespace(raw=pack([b"a"], [0], [1], "").raw, count=1)}, ModelFormatError, "two pieces"),
+        ({"merges": SimpleNamespace(raw=pack([b"a b"], [0], [1], "").raw, count=1)}, UnsupportedModel, "in an order"),
+        ({"model": "gpt2"}, UnsupportedModel, "kind 'gpt2'"),
+    ],
+)
+def test_a_gemma_4_file_with_other_merges_is_refused(changes: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        Tokenizer.from_gguf(gemma4_checkpoint(TOY, **changes))
+
+
+def older(toy: Toy) -> Toy:
+    """With a run of tabs listed like a word and no piece for one, as Gemma 1 and 2 have it."""
+    spelled = tuple("\t\t" if s == "\t" else s for s in toy.spellings)
+    types = tuple(PieceType.NORMAL if s == "\t\t" else t for s, t in zip(spelled, toy.types, strict=True))
+    return Toy(spelled, tuple(-9.0 if s == "\t\t" else v for s, v in zip(spelled, toy.scores, strict=True)), types)
+
+
+def older_json(toy: Toy) -> dict[str, Any]:
+    """<0x09> by its character, merges to runs of it, and halves with low ids first."""
+    definition = json_definition(toy)
+    ids = {"\t" if s == "<0x09>" else s: id for s, id in definition["model"]["vocab"].items()}
+    merges = [("\t", "\t"), *toy.merges()]
+    made = list(dict.fromkeys(left + right for left, right in merges))
+    merges.sort(key=lambda pair: (made.index(pair[0] + pair[1]), ids[pair[0]], ids[pair[1]]))
+    definition["model"] |= {"vocab": ids, "merges": [list(pair) for pair in merges]}
+    return definition
+
+
+def test_the_older_files_of_gemma_1_and_2_give_the_same_ids_in_every_form(
+    tmp_path: Path, goldens: dict[str, Any]
+) -> None:
+    toy = older(TOY)
+    write_json(tmp_path / "json", older_json(toy))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "tokenizer.model").write_bytes(toy_sentencepiece(toy))
+    tokenizers = [
+        Tokenizer.from_gguf(gguf_checkpoint(toy)),
+        Tokenizer.from_directory(tmp_path / "json"),
+        Tokenizer.from_directory(tmp_path / "model"),
+    ]
+    for tokenizer in tokenizers:
+        assert tokenizer.encode("\t\t\ta", bos=False) == [toy.id("\t\t"), toy.id("<0x09>"), toy.id("a")]
+        assert tokenizer.decode(tokenizer.encode("\ta\t\t")) == "\ta\t\t"
+    for text in goldens["texts"]:
+        assert len({tuple(tokenizer.encode(text)) for tokenizer in tokenizers}) == 1, text
+
+
+def test_an_older_file_with_merges_missing_is_refused(tmp_path: Path) -> None:
+    definition = older_json(older(TOY))
+    definition["model"]["merges"].pop()
+    write_json(tmp_path, definition)
+    with pytest.raises(UnsupportedModel, match="in an order"):
+        Tokenizer.from_directory(tmp_path)
+
+
+def test_ids_may_have_gaps_but_not_any(tmp_path: Path) -> None:
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    definition = json_definition(TOY)
+    last = len(TOY.spellings) + 100
+    definition["added_tokens"].append({"id": last, "content": "<audio_soft_token>", **flags})
+    tokenizer = Tokenizer.from_directory(write_json(tmp_path / "near", definition).parent)
+    assert tokenizer.control_id("<audio_soft_token>") == last
+    assert tokenizer.decode([last - 1, TOY.id("a")]) == "a"
+    definition["added_tokens"][-1]["id"] += tokenizer_json.MAX_GAPS
+    with pytest.raises(ModelFormatError, match="ids up to"):
+        Tokenizer.from_directory(write_json(tmp_path / "far", definition).parent)
