@@ -191,6 +191,9 @@ def test_a_call_nobody_declared_a_tool_for_is_bad() -> None:
     assert "no tool" in bad.problem
 
 
+CUT = BadCall("<|tool_call>call:now{<tool_call|>", "The end is missing.")
+
+
 @pytest.mark.parametrize(
     ("spelled", "pieces"),
     [
@@ -205,6 +208,8 @@ def test_a_call_nobody_declared_a_tool_for_is_bad() -> None:
         ("a<|channel>thought\nb<channel|>c", [Text("a"), Reasoning("b"), Text("c")]),
         ("<|channel>thought\na<|channel>thought\nb<channel|>c", [Reasoning("ab"), Text("c")]),
         ("<|channel>thought\na" + gemma4("call:now{}") + "b", [Reasoning("a"), ToolCall("now"), Text("b")]),
+        (gemma4("call:now{<|channel>thought\nb") + "c", [Reasoning("b"), CUT, Text("c")]),
+        ("<|channel>thought\na<tool_call|>b<channel|>c", [Reasoning("ab"), Text("c")]),
         ("thought\nis a word", [Text("thought\nis a word")]),
         ("<tool_call|>yes", [Text("yes")]),
     ],

@@ -62,7 +62,8 @@ class AnswerReader:
         begins_call, ends_call = marks.call if marks else ("", "")
         begins_thought, ends_thought = (marks.thought if marks else None) or ("", "")
         pieces: list[Piece] = []
-        if self._thought is not None and spelling in (begins_thought, ends_thought, begins_call):
+        ends_all = self._call is not None and spelling == ends_call  # with a thought left open inside the call
+        if self._thought is not None and (spelling in (begins_thought, ends_thought, begins_call) or ends_all):
             pieces += self._thought.finish()
             self._thought = None
             if spelling == ends_thought:
