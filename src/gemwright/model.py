@@ -79,12 +79,17 @@ class Model(Specialists):
         *,
         context_tokens: int | None = None,
         prefix_cache: bool = True,
+        suppressed_ids: frozenset[int] = frozenset(),
     ) -> None:
-        """context_tokens: DEFAULT_CONTEXT_TOKENS, or all the network has if that is less. See `gemwright.load`."""
+        """context_tokens: DEFAULT_CONTEXT_TOKENS, or all the network has if that is less. See `gemwright.load`.
+
+        suppressed_ids: tokens that no answer may contain.
+        """
         self.network = network
         self.tokenizer = tokenizer
         self._template = template
         self._facts = facts
+        self._suppressed_ids = suppressed_ids
         self.context_tokens = _context(context_tokens, network.config.context_tokens)
         capacity_tokens = pages_for(self.context_tokens) * ops.PAGE_TOKENS
         try:
@@ -320,6 +325,7 @@ class Model(Specialists):
             prompt.stop,
             logprobs,
             reserved_ids=self.tokenizer.reserved_ids,
+            suppressed_ids=self._suppressed_ids,
             **own,  # type: ignore[arg-type]
         )
         return Stream(self.engine.submit(request), request, self._reader(prompt, tools), self._mark)
