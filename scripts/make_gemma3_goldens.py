@@ -28,6 +28,10 @@ from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 FOLDER = Path(__file__).parents[1] / "tests" / "conformance" / "goldens"
 GENERAL = {"architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "rms_norm_eps": 1e-6}
 
+LAYER_TOKENS = 40
+"""Of so many of the last tokens the stream after each layer is kept."""
+ANSWER_TOKENS = 12
+
 OTHER_TOWERS = ("vision_tower.vision_model.post_layernorm.weight", "multi_modal_projector.mm_soft_emb_norm.weight")
 
 
@@ -192,15 +196,24 @@ def make(folder: Path, recipe: Recipe, rng: np.random.Generator) -> None:
     tokens = torch.from_numpy(rng.integers(0, config.vocab_size, recipe.prompt))
     tokens[0] = 2
     with torch.no_grad():
-        hidden = model.model(tokens[None]).last_hidden_state[0]
+        found = model.model(tokens[None], output_hidden_states=True)
+        hidden, layers = found.last_hidden_state[0], torch.cat(found.hidden_states[1:-1])[:, -LAYER_TOKENS:]
         logits = model(tokens[None]).logits[0]
+        text = tokens
+        for _ in range(ANSWER_TOKENS):
+            text = torch.cat([text, model(text[None]).logits[0, -1:].argmax(-1)])
     if "text_config" not in recipe.config:
         again = Gemma3ForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
         with torch.no_grad():
             assert torch.equal(again(tokens[None]).logits[0], logits), f"{folder.name}: the files say something else"
     print(f"{folder.name:10} logits: deviation {logits.std():.2f}, largest {logits.abs().max():.1f}")
     np.savez_compressed(
-        folder / "golden.npz", tokens=tokens.numpy().astype(np.int32), hidden=hidden.numpy(), logits=logits.numpy()
+        folder / "golden.npz",
+        tokens=tokens.numpy().astype(np.int32),
+        layers=layers.numpy(),
+        hidden=hidden.numpy(),
+        logits=logits.numpy(),
+        answer=text[len(tokens) :].numpy().astype(np.int32),
     )
 
 

@@ -166,7 +166,7 @@ class EmbeddingModel(Model):
     generate = stream = generate_batch = _generates_nothing
     chat = stream_chat = chat_batch = render = _generates_nothing
     logits = score = without_cache = _generates_nothing
-    infill = stream_infill = classify = _generates_nothing
+    infill = stream_infill = classify = translate = _generates_nothing
     chat_format = property(_generates_nothing)
     network = engine = property(_generates_nothing)  # Model sets both, and here is neither
     is_chat_tuned = False

@@ -24,6 +24,7 @@ from gemwright.models.weights import Precision
 from gemwright.settings import Settings, check_threads, load_settings
 from gemwright.store import Store
 from gemwright.text.chat import template_for
+from gemwright.text.suppressed import suppressed_tokens
 from gemwright.text.tasks import task_prompts
 from gemwright.text.tokenizer import Tokenizer
 from gemwright.weights import LEVELS, Checkpoint, check_level, open_checkpoint
@@ -193,8 +194,15 @@ def _build(
         prompts = task_prompts(checkpoint)
         return EmbeddingModel(network, tokenizer, prompts, _facts(checkpoint, precision), context_tokens=context_tokens)
     template = template_for(checkpoint, checkpoint.architecture, tokenizer)
-    facts = _facts(checkpoint, precision)
-    return Model(network, tokenizer, template, facts, context_tokens=context_tokens, prefix_cache=prefix_cache)
+    return Model(
+        network,
+        tokenizer,
+        template,
+        _facts(checkpoint, precision),
+        context_tokens=context_tokens,
+        prefix_cache=prefix_cache,
+        suppressed_ids=suppressed_tokens(checkpoint, tokenizer.vocabulary_size),
+    )
 
 
 def _facts(checkpoint: Checkpoint, precision: Precision) -> Facts:

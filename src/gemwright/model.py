@@ -9,8 +9,6 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gemwright import ops
 from gemwright.cache import pages_for
 from gemwright.engine import scoring
@@ -18,14 +16,13 @@ from gemwright.engine.engine import Engine
 from gemwright.engine.request import Network, Request, RequestOptions
 from gemwright.engine.stream import Plain, Reader, Stream
 from gemwright.engine.uncached import UncachedEngine
-from gemwright.errors import CapacityError, NotFinite, UsageError
+from gemwright.errors import CapacityError, UsageError
 from gemwright.messages import Completion, Message, Sampling, SamplingOptions, Tool, as_messages, as_tools
+from gemwright.specialists import Specialists
 from gemwright.step import F32
 from gemwright.text.calls import AnswerReader
 from gemwright.text.chat import ChatTemplate, Prompt, fingerprint, render
 from gemwright.text.detokenizer import Detokenizer
-from gemwright.text.infill import infill_prompt
-from gemwright.text.shield import Policy, as_policy, judge_prompt, verdict_ids
 from gemwright.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -58,7 +55,7 @@ class Facts:
     level: str = "stored"
 
 
-class Model:
+class Model(Specialists):
     """A loaded model; `gemwright.load` makes one.
 
     Every way of asking takes the same options: `max_tokens`, a whole `sampling` or single fields of it by keyword
@@ -82,12 +79,17 @@ class Model:
         *,
         context_tokens: int | None = None,
         prefix_cache: bool = True,
+        suppressed_ids: frozenset[int] = frozenset(),
     ) -> None:
-        """context_tokens: DEFAULT_CONTEXT_TOKENS, or all the network has if that is less. See `gemwright.load`."""
+        """context_tokens: DEFAULT_CONTEXT_TOKENS, or all the network has if that is less. See `gemwright.load`.
+
+        suppressed_ids: tokens that no answer may contain.
+        """
         self.network = network
         self.tokenizer = tokenizer
         self._template = template
         self._facts = facts
+        self._suppressed_ids = suppressed_ids
         self.context_tokens = _context(context_tokens, network.config.context_tokens)
         capacity_tokens = pages_for(self.context_tokens) * ops.PAGE_TOKENS
         try:
@@ -203,57 +205,6 @@ class Model:
         known = as_tools(tools)
         prompts = [self.render(one, tools=known, thinking=thinking) for one in conversations]
         return self._together(prompts, max_tokens, sampling, options, logprobs, known)
-
-    def infill(
-        self,
-        prefix: str,
-        suffix: str = "",
-        *,
-        max_tokens: int = 256,
-        sampling: Sampling | None = None,
-        logprobs: bool = False,
-        **options: Unpack[RequestOptions],
-    ) -> Completion:
-        """What belongs between `prefix` and `suffix`, for models taught to fill in code (CodeGemma 2B and 7B).
-
-        Raises UnsupportedModel for a vocabulary without the control tokens for it.
-        """
-        stream = self.stream_infill(
-            prefix, suffix, max_tokens=max_tokens, sampling=sampling, logprobs=logprobs, **options
-        )
-        return stream.read()
-
-    def stream_infill(
-        self,
-        prefix: str,
-        suffix: str = "",
-        *,
-        max_tokens: int = 256,
-        sampling: Sampling | None = None,
-        logprobs: bool = False,
-        **options: Unpack[RequestOptions],
-    ) -> Stream:
-        """`infill`, piece by piece as it is made."""
-        asked = infill_prompt(prefix, suffix, self.tokenizer)
-        prompt = Prompt(asked.tokens, stop=(), template="")
-        return self._start(prompt, max_tokens, sampling, options, logprobs, stop_ids=asked.stop_ids)
-
-    def classify(self, policy: str | Policy, *, user_message: str, response: str | None = None) -> float:
-        """How likely it is that a message breaks a policy, from 0 to 1, as a ShieldGemma 1 model judges.
-
-        policy: the name of a published one ("dangerous_content", "harassment", "hate_speech", "sexually_explicit")
-        or a `gemwright.Policy` of your own.
-        response: an answer to `user_message`; if there is one, it is what is judged.
-        It is the share of "Yes" of the probabilities of "Yes" and "No", from exact logits. Any model that knows turns
-        gives a number; only ShieldGemma was taught what it means.
-        Raises UsageError, ContextOverflow, UnsupportedModel (no turns), NotFinite.
-        """
-        prompt = judge_prompt(as_policy(policy), user_message, response, self.tokenizer)
-        verdicts = list(verdict_ids(self.tokenizer))
-        logits = scoring.last_logits(self.network, prompt)[None, verdicts]
-        if not np.isfinite(logits).all():
-            raise NotFinite("The logits of Yes and No are not finite.", hint="The weights are unsound.")
-        return float(ops.softmax(logits)[0, 0])
 
     def logits(self, tokens: Sequence[int]) -> F32:
         """float32[T, V]: row i scores what may follow tokens[: i + 1]. See `scoring.logits`."""
@@ -374,6 +325,7 @@ class Model:
             prompt.stop,
             logprobs,
             reserved_ids=self.tokenizer.reserved_ids,
+            suppressed_ids=self._suppressed_ids,
             **own,  # type: ignore[arg-type]
         )
         return Stream(self.engine.submit(request), request, self._reader(prompt, tools), self._mark)

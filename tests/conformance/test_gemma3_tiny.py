@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from gemwright import ops
-from gemwright.models import ARCHITECTURES, Network
+from gemwright.models import ARCHITECTURES, Network, gemma3, gemma3_layer
 from gemwright.models.weights import Precision
-from gemwright.step import Step
+from gemwright.step import F32, Step
 from gemwright.weights import open_checkpoint
 from support.grouping import in_chunks, mixed
 from support.tiny_gemma3 import NAMES, assert_near, golden
@@ -34,6 +36,35 @@ def test_the_engine_computes_what_transformers_computes(name: str, precision: Pr
     hidden = in_chunks(net, g.tokens, len(g.tokens))
     assert_near(hidden, g.hidden, TOLERANCE)
     assert_near(net.logits(hidden), g.logits, TOLERANCE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stream_after_every_layer_is_that_of_transformers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    g, net = golden(name), network(name)
+    net.kv_format = ops.KVFormat.F32
+    seen: list[F32] = []
+
+    def recording(*args: Any) -> tuple[F32, F32]:
+        x, normed = gemma3_layer.block(*args)
+        seen.append(x)
+        return x, normed
+
+    monkeypatch.setattr(gemma3, "block", recording)
+    in_chunks(net, g.tokens, len(g.tokens))
+    assert len(seen) == len(g.layers) + 1
+    for ours, theirs in zip(seen, g.layers, strict=False):
+        assert_near(ours[-len(theirs) :], theirs, TOLERANCE)
+
+
+@pytest.mark.parametrize("precision", ["default", "exact"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_greedy_answer_is_that_of_transformers(name: str, precision: Precision) -> None:
+    g, net = golden(name), network(name, precision)
+    net.kv_format = ops.KVFormat.F32
+    text = np.concatenate([g.tokens, g.answer])
+    hidden = in_chunks(net, text, len(text))[len(g.tokens) - 1 : -1]
+    ids, _ = net.candidates(hidden, 1, net.config.vocabulary)
+    assert ids[:, 0].tolist() == g.answer.tolist()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,18 +17,22 @@ class Golden:
     """One checkpoint with transformers' float32 answers for one prompt.
 
     path: directory to open; tokens: int32[T]; hidden: float32[T, D] after the final norm; logits: float32[T, V].
+    layers: float32[L - 1, S, D], the stream after each layer but the last, of the last S tokens.
+    answer: int32[A], the most likely continuation.
     """
 
     path: Path
     tokens: npt.NDArray[np.int32]
+    layers: npt.NDArray[np.float32]
     hidden: npt.NDArray[np.float32]
     logits: npt.NDArray[np.float32]
+    answer: npt.NDArray[np.int32]
 
 
 def golden(name: str) -> Golden:
     """The golden of that name; see PROVENANCE.toml for what each one is about."""
     with np.load(FOLDER / name / "golden.npz") as arrays:
-        return Golden(FOLDER / name, arrays["tokens"], arrays["hidden"], arrays["logits"])
+        return Golden(FOLDER / name, **{key: arrays[key] for key in arrays.files})
 
 
 def assert_near(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32], tolerance: float) -> None:

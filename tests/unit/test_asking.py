@@ -13,6 +13,7 @@ from gemwright.text.chat import TRANSCRIPT
 from gemwright.text.infill import infill_prompt
 from gemwright.text.shield import POLICIES, Policy, judge_prompt, verdict_ids
 from gemwright.text.tokenizer import Tokenizer
+from gemwright.text.translation import translation_request
 from support.toy_network import ToyConfig, ToyNetwork, toy_logits
 from unit.text.toy_shield import tokenizer_with_marks
 
@@ -110,3 +111,27 @@ def test_what_cannot_be_judged_is_refused() -> None:
         toy(context=2048).classify("harassment", user_message="a" * 9000)
     with pytest.raises(UnsupportedModel, match="turn"):
         toy(tokenizer_with_marks(without=("<start_of_turn>",))).classify("harassment", user_message="a")
+
+
+# Translating
+
+
+def test_a_translation_is_the_answer_to_the_published_instruction() -> None:
+    model = Model(ToyNetwork(ToyConfig(vocabulary=TOKENIZER.vocabulary_size)), TOKENIZER, TRANSCRIPT, FACTS)  # type: ignore[arg-type]
+    options: Any = {"max_tokens": 8, "seed": 3}
+    done = model.translate(" table ", source="en", target=("pt-BR", "Portuguese"), **options)
+    asked = translation_request("table", "en", ("pt-BR", "Portuguese"))
+    assert asked.startswith("You are a professional English (en) to Portuguese (pt-BR) translator. Your goal is to ")
+    assert ", and cultural sensitivities.\nProduce only the Portuguese translation, without" in asked
+    assert asked.endswith("translate the following English text into Portuguese:\n\n\ntable")
+    assert done.tokens == model.chat([{"role": "user", "content": asked}], **options).tokens
+    assert done.tokens != model.translate("table", source="en", target="de", **options).tokens
+
+
+@pytest.mark.parametrize("language", ["xx", "English", "", ("de",), ("de", ""), ("de", "G\n"), ("de", "x" * 65), None])
+def test_a_language_that_is_not_known_is_refused(language: Any) -> None:
+    for source, target in ((language, "de"), ("de", language)):
+        with pytest.raises(UsageError, match="not a language"):
+            translation_request("a", source, target)
+    with pytest.raises(UsageError, match="no text"):
+        translation_request("  ", "de", "en")

@@ -78,6 +78,7 @@ class Request:
     speculation: guesses tokens ahead, which are checked together; None computes token by token.
     mask: limits what may be drawn; None allows everything.
     reserved_ids: tokens that no answer has a use for, which `sampling.guard` watches for.
+    suppressed_ids: tokens that are never drawn.
     cache_salt: keys and values are shared only with requests of the same one. Whoever can time answers can tell whether
     somebody has asked the same before; give strangers different salts.
     """
@@ -93,6 +94,7 @@ class Request:
     mask: Mask | None = None
     cache_salt: str = ""
     reserved_ids: frozenset[int] = frozenset()
+    suppressed_ids: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,11 @@ class Candidates:
     ids: I32
     values: F32
 
+    def without(self, ids: frozenset[int]) -> Candidates:
+        """Those that are not among `ids`, in the same order."""
+        kept = ~np.isin(self.ids, list(ids)) if ids else None
+        return self if kept is None or kept.all() else Candidates(self.ids[kept], self.values[kept])
+
 
 Scores: TypeAlias = "F32 | Candidates"
 """A whole row of logits, float32[V], or only its largest."""

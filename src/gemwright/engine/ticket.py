@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gemwright.engine.degeneration import Guard
 from gemwright.engine.request import Detokenizer, Drafter, Event, Finished, Follower, Network, Request, Token
 from gemwright.engine.sampler import (
@@ -119,7 +122,9 @@ class Ticket:
         answer = [outcome.token for outcome in self.outcomes if outcome.token is not None]
         guesses: list[int] = []
         for guess in self._drafter.propose([*request.prompt, *answer], limit):
-            if not 0 <= guess < drawable or not (request.mask is None or request.mask.allowed(answer)[guess]):
+            if not 0 <= guess < drawable or guess in request.suppressed_ids:
+                break
+            if request.mask is not None and not request.mask.allowed(answer)[guess]:
                 break
             guesses.append(guess)
             answer.append(guess)
@@ -129,7 +134,8 @@ class Ticket:
     def candidates(self) -> int:
         """How many candidates a draw needs; 0 for the whole row."""
         whole = self.request.want_logprobs or self.request.mask is not None
-        return 0 if whole else candidates_needed(self.request.sampling)
+        needed = 0 if whole else candidates_needed(self.request.sampling)
+        return needed + len(self.request.suppressed_ids) if needed else 0  # so many may fall away
 
     def draw(
         self,
@@ -178,16 +184,26 @@ class Ticket:
     def _choose(self, scores: Scores, answer: Answer, drawable: int, index: int) -> Choice:
         request, uniform = self.request, uniform_at(self.request.seed, index)
         if isinstance(scores, Candidates):
-            return choose_among(scores, request.sampling, uniform)
+            return choose_among(scores.without(request.suppressed_ids), request.sampling, uniform)
         return choose(
             scores,
             request.sampling,
             uniform,
             drawable=drawable,
             penalties=answer.penalties,
-            allowed=None if request.mask is None else request.mask.allowed(answer.tokens),
+            allowed=self._allowed(answer, len(scores)),
             want_logprob=request.want_logprobs,
         )
+
+    def _allowed(self, answer: Answer, vocabulary: int) -> npt.NDArray[np.bool_] | None:
+        """bool[V], or more, of the tokens that may be drawn; None for all."""
+        request = self.request
+        allowed = None if request.mask is None else request.mask.allowed(answer.tokens)
+        if not request.suppressed_ids:
+            return allowed
+        allowed = np.ones(vocabulary, np.bool_) if allowed is None else allowed.copy()
+        allowed[list(request.suppressed_ids)] = False
+        return allowed
 
     def _read(self, choice: Choice, answer: Answer, so_far: Outcome, index: int) -> Outcome:
         """`so_far` with the choice as number `index` of the answer."""

@@ -7,6 +7,7 @@ infill        infill_prompt(prefix, suffix, tokenizer): what asks for the text b
 shield        judge_prompt(policy, …): what asks whether a message breaks a policy, and the published policies
 calls         AnswerReader: text, thoughts and calls in what comes back
 tuning        instruction_tuning(checkpoint): whether a model was taught to chat
+suppressed    suppressed_tokens(checkpoint, vocabulary): what is never to be drawn
 pieces, gguf_source, tokenizer_json, merges, sentencepiece_model, files    where vocabularies come from
 """
 

@@ -11,6 +11,7 @@ from gemwright.errors import FileError
 from gemwright.text.files import read_bounded
 from gemwright.text.pieces import Checkpoint, Pieces, PieceType, pack, spellings
 from gemwright.text.sentencepiece_model import sentencepiece_pieces
+from gemwright.text.suppressed import GGUF_KEY, suppressed_tokens
 from gemwright.text.tokenizer import Tokenizer
 from gemwright.text.tokenizer_json import json_pieces
 from gemwright.text.tuning import instruction_tuning, read_object
@@ -45,7 +46,13 @@ def gguf_tokenizer(checkpoint: Checkpoint, rows: int) -> dict[str, Any]:
         "tokenizer.ggml.add_eos_token": False,
         "tokenizer.ggml.add_space_prefix": False,
         **_chat_template(checkpoint.directory),
+        **_suppressed(checkpoint, rows),
     }
+
+
+def _suppressed(checkpoint: Checkpoint, rows: int) -> dict[str, Any]:
+    ids = suppressed_tokens(checkpoint, rows)
+    return {GGUF_KEY: np.array(sorted(ids), np.int32)} if ids else {}
 
 
 def _chat_template(directory: Path) -> dict[str, str]:

@@ -162,6 +162,32 @@ def test_a_mask_limits_guesses_and_draws_alike(sampling: Sampling, wrong: float)
         assert ending(events).drafted_tokens == ending(events).accepted_tokens
 
 
+class _Listed:
+    """Allows all but some ids, the same for every token."""
+
+    def __init__(self, ids: frozenset[int]) -> None:
+        self._ids = ids
+
+    def allowed(self, answer: Sequence[int], /) -> npt.NDArray[np.bool_]:
+        return np.array([id not in self._ids for id in range(64)])
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_suppressed_tokens_are_never_drawn_or_guessed(sampling: Sampling) -> None:
+    """As if a mask forbade them, though few candidates may be all that is looked at."""
+    driven, _, _ = engine()
+    one = request([1, 2, 3], max_tokens=24, sampling=sampling)
+    never = frozenset(tokens(list(driven.submit(one)))[::2])
+    expected = list(driven.submit(replace(one, mask=_Listed(never))))
+    assert not never & {*tokens(expected)}
+    suppressing = replace(one, suppressed_ids=never)
+    assert tokens(list(driven.submit(suppressing))) == tokens(expected)
+    guessing = replace(suppressing, speculation=Guessing((1, 2, 3, *tokens(expected)), 0.4, 6))
+    assert tokens(list(driven.submit(guessing))) == tokens(expected)
+    odd = replace(suppressing, mask=_EvenOnly())
+    assert not (never | set(range(1, 64, 2))) & {*tokens(list(driven.submit(odd)))}
+
+
 def test_a_mask_that_allows_nothing_fails_its_request() -> None:
     class Nothing:
         def allowed(self, answer: Sequence[int], /) -> npt.NDArray[np.bool_]:
