@@ -66,6 +66,6 @@ def test_a_small_random_model_is_loaded_and_answers(module, tmp_path: Path, kind
         "max_position_embeddings": 512,
     }
     random_model.write_random_model(tmp_path / "r.gguf", "Random", shape, kind, checkpoint().path)
-    model = gemwright.load(tmp_path / "r.gguf")
+    model = gemwright.load(tmp_path / "r.gguf", cache_dir=tmp_path / "cache")
     assert len(model.generate("The ocean", max_tokens=3, temperature=0.0).tokens) == 3
     assert model.network.config.global_stretch == 8.0
