@@ -209,12 +209,12 @@ std::vector<int> by_all_products(const PackedView& w, const Query& q, const std:
   return chosen;
 }
 
-void by_full_product(const Kernels& run, const float* x, int tokens, const PackedView& w, int k, int below, int* at, float* value) {
-  std::unique_ptr<float, void (*)(void*)> all((float*)take_buffer((size_t)tokens * w.rows * sizeof(float)), [](void* p) { recycle(p); });
-  linear(x, tokens, w.cols, {&w}, true, {all.get()});
+// all: room for [tokens, w.rows].
+void by_full_product(const Kernels& run, const float* x, int tokens, const PackedView& w, int k, int below, float* all, int* at, float* value) {
+  linear(x, tokens, w.cols, {&w}, true, {all});
   parallel_for(tokens, 1, [&](int begin, int end, int) {
     for (int t = begin; t < end; ++t) {
-      const float* row = all.get() + (size_t)t * w.rows;
+      const float* row = all + (size_t)t * w.rows;
       run.top_k(row, below, k, value + (size_t)t * k, at + (size_t)t * k);
       if (run.argmax(row, below) >= 0) continue;
       std::fill(value + (size_t)t * k, value + (size_t)(t + 1) * k, std::numeric_limits<float>::quiet_NaN());   // something is not finite
@@ -223,6 +223,7 @@ void by_full_product(const Kernels& run, const float* x, int tokens, const Packe
   });
 }
 
+constexpr int kProducts = 514;    // thread_scratch number of the caller's own use
 constexpr int kMostTokens = 32;   // at once: the products of their scan are 1 MB each for Gemma's vocabulary
 
 void largest_of_few(const Kernels& run, const float* x, int tokens, const PackedView& w, int k, int below, int* at, float* value) {
@@ -230,7 +231,7 @@ void largest_of_few(const Kernels& run, const float* x, int tokens, const Packed
   Scan s{};
   s.units = (below + kUnitRows - 1) / kUnitRows;
   s.rows = s.units * kUnitRows;
-  s.near = (float*)thread_scratch(514, (size_t)tokens * (s.rows + s.units) * sizeof(float));
+  s.near = (float*)thread_scratch(kProducts, (size_t)tokens * (s.rows + s.units) * sizeof(float));
   s.best = s.near + (size_t)tokens * s.rows;
   scan(run, w, q, below, s);
 
@@ -244,31 +245,22 @@ void largest_of_few(const Kernels& run, const float* x, int tokens, const Packed
     }
   });
 
-  std::vector<bool> done(tokens, false);
-  if (std::vector<int> costly = by_all_products(w, q, limit, s, below); !costly.empty()) {
-    const size_t n = costly.size();
-    std::vector<float> rows(n * w.cols), values(n * k);
-    std::vector<int> ids(n * k);
-    for (size_t i = 0; i < n; ++i) std::copy_n(x + (size_t)costly[i] * w.cols, w.cols, rows.data() + i * w.cols);
-    by_full_product(run, rows.data(), (int)n, w, k, below, ids.data(), values.data());
-    for (size_t i = 0; i < n; ++i) {
-      std::copy_n(ids.data() + i * k, k, at + (size_t)costly[i] * k);
-      std::copy_n(values.data() + i * k, k, value + (size_t)costly[i] * k);
-      done[costly[i]] = true;
-    }
-  }
+  const std::vector<int> costly = by_all_products(w, q, limit, s, below);
+  std::vector<bool> later(tokens, false);
+  for (int t : costly) later[t] = true;
 
   struct Again { int row; float slack; };
   constexpr int kPieces = 16;   // of the units, for each token
   std::vector<std::vector<Found>> collected((size_t)tokens * kPieces);
-  parallel_for(tokens * kPieces, 1, [&](int begin, int end, int) {
+  parallel_for(tokens * kPieces, 1, [&](int begin, int end, int thread) {
     for (int piece = begin; piece < end; ++piece) {
       const int t = piece / kPieces, first = (int)((int64_t)s.units * (piece % kPieces) / kPieces), last = (int)((int64_t)s.units * (piece % kPieces + 1) / kPieces);
-      if (done[t]) continue;
-      std::vector<Again> again;
-      within_reach(w, q, t, s, limit[t], below, first, last, 1, [&](int row, float slack) { again.push_back({row, slack}); });
-      for (size_t i = 0; i < again.size(); ++i) {
-        if (i + kRowsAhead < again.size()) ask_for_row(w, again[i + kRowsAhead].row);
+      if (later[t]) continue;
+      Again* again = (Again*)thread_scratch(thread, (size_t)(last - first) * kUnitRows * sizeof(Again));
+      size_t count = 0;
+      within_reach(w, q, t, s, limit[t], below, first, last, 1, [&](int row, float slack) { again[count++] = {row, slack}; });
+      for (size_t i = 0; i < count; ++i) {
+        if (i + kRowsAhead < count) ask_for_row(w, again[i + kRowsAhead].row);
         const int row = again[i].row;
         if (s.near[(size_t)t * s.rows + row] + run.head_refine(w, row, q.view, t) + again[i].slack < limit[t]) continue;
         float exact = run.head_exact(w, row, q.view, t);
@@ -278,7 +270,7 @@ void largest_of_few(const Kernels& run, const float* x, int tokens, const Packed
   });
 
   for (int t = 0; t < tokens; ++t) {
-    if (done[t]) continue;
+    if (later[t]) continue;
     std::vector<Found> all;
     for (int piece = 0; piece < kPieces; ++piece) all.insert(all.end(), collected[(size_t)t * kPieces + piece].begin(), collected[(size_t)t * kPieces + piece].end());
     bool finite = q.good[t] && std::isfinite(limit[t]) && (int)all.size() >= k;
@@ -288,6 +280,18 @@ void largest_of_few(const Kernels& run, const float* x, int tokens, const Packed
       at[(size_t)t * k + i] = finite ? all[i].row : 0;
       value[(size_t)t * k + i] = finite ? all[i].value : std::numeric_limits<float>::quiet_NaN();
     }
+  }
+
+  if (costly.empty()) return;
+  const size_t n = costly.size();   // the products of the scan have served: theirs take the same place
+  float* all = (float*)thread_scratch(kProducts, n * w.rows * sizeof(float));
+  std::vector<float> rows(n * w.cols), values(n * k);
+  std::vector<int> ids(n * k);
+  for (size_t i = 0; i < n; ++i) std::copy_n(x + (size_t)costly[i] * w.cols, w.cols, rows.data() + i * w.cols);
+  by_full_product(run, rows.data(), (int)n, w, k, below, all, ids.data(), values.data());
+  for (size_t i = 0; i < n; ++i) {
+    std::copy_n(ids.data() + i * k, k, at + (size_t)costly[i] * k);
+    std::copy_n(values.data() + i * k, k, value + (size_t)costly[i] * k);
   }
 }
 
