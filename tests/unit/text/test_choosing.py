@@ -38,6 +38,7 @@ def checkpoint(kind: str = "gguf", **config: Any) -> Any:
 
 
 TUNED = {"general.finetune": "it"}
+FILES = {**TUNED, "kind": "safetensors"}
 
 
 @pytest.mark.parametrize(
@@ -52,8 +53,12 @@ TUNED = {"general.finetune": "it"}
         ("gemma4", TUNED, ("<|turn>", "<turn|>"), GEMMA4),
         ("gemma4", {**TUNED, "gemma4.embedding_length_per_layer_input": 0}, ("<|turn>", "<turn|>"), GEMMA4),
         ("gemma4", {**TUNED, "gemma4.embedding_length_per_layer_input": 256}, ("<|turn>", "<turn|>"), GEMMA4E),
-        ("gemma4", {**TUNED, "text_config": {"hidden_size_per_layer_input": 256}}, ("<|turn>", "<turn|>"), GEMMA4E),
-        ("gemma4_text", {**TUNED, "hidden_size_per_layer_input": 256}, ("<|turn>", "<turn|>"), GEMMA4E),
+        ("gemma4", {**FILES, "text_config": {"hidden_size_per_layer_input": 256}}, ("<|turn>", "<turn|>"), GEMMA4E),
+        ("gemma4_text", {**FILES, "hidden_size_per_layer_input": 256}, ("<|turn>", "<turn|>"), GEMMA4E),
+        ("gemma4", {**FILES, "text_config": {}}, ("<|turn>", "<turn|>"), GEMMA4E),
+        ("gemma4", {**FILES, "text_config": {"hidden_size_per_layer_input": 0}}, ("<|turn>", "<turn|>"), GEMMA4),
+        ("gemma4", {**FILES, "text_config": {"hidden_size_per_layer_input": None}}, ("<|turn>", "<turn|>"), GEMMA4),
+        ("gemma4_unified", {**FILES, "text_config": {}}, ("<|turn>", "<turn|>"), GEMMA4),
         ("gemma4", {}, ("<|turn>", "<turn|>"), TRANSCRIPT),
         ("gemma2", {"general.finetune": "pt"}, TURNS, TRANSCRIPT),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from gemwright.text.chat.functiongemma import FUNCTIONGEMMA
 from gemwright.text.chat.gemma4 import GEMMA4, GEMMA4E
@@ -25,7 +24,7 @@ def template_for(checkpoint: Checkpoint, architecture: str, tokenizer: Tokenizer
     if not instruction_tuning(checkpoint).chat:
         return TRANSCRIPT
     if tokenizer.control_id("<|turn>") is not None:
-        return GEMMA4E if _has_layer_embeddings(checkpoint.config) else GEMMA4
+        return GEMMA4E if _has_layer_embeddings(checkpoint, architecture) else GEMMA4
     if tokenizer.control_id("<start_function_call>") is not None:
         return FUNCTIONGEMMA
     if architecture.startswith("gemma3n"):
@@ -33,7 +32,11 @@ def template_for(checkpoint: Checkpoint, architecture: str, tokenizer: Tokenizer
     return GEMMA if architecture in _OLD else GEMMA3
 
 
-def _has_layer_embeddings(config: Mapping[str, Any]) -> bool:
+def _has_layer_embeddings(checkpoint: Checkpoint, architecture: str) -> bool:
+    """config.json leaves out what is the default, and that is 256 but in the unified models, which have none."""
+    config = checkpoint.config
+    if checkpoint.kind == "gguf":
+        return bool(config.get("gemma4.embedding_length_per_layer_input"))
     text = config.get("text_config")
     inner = text if isinstance(text, Mapping) else config
-    return bool(config.get("gemma4.embedding_length_per_layer_input") or inner.get("hidden_size_per_layer_input"))
+    return bool(inner.get("hidden_size_per_layer_input", 0 if architecture.startswith("gemma4_unified") else 256))
