@@ -207,12 +207,13 @@ class Engine:
         return score_rows(self._network, hidden, counts, self._vocabulary)
 
     def _remember(self, slices: Sequence[Slice], hidden: F32, drawn: tuple[_Drawn, ...]) -> None:
-        """The state each answer's newest token was drawn from. Cut short, it is missing, and `_view` sees that."""
+        """The state the newest token was drawn from, where somebody guesses. Cut short, it is missing: `_view` sees that."""
         counts = Counter(one.ticket.id for one in drawn)
         end = 0
         for piece in slices:
-            if piece.samples:
-                row, count = end + counts[piece.id] - 1, len(self._tickets[piece.id].outcomes) + counts[piece.id]
+            ticket = self._tickets[piece.id]
+            if piece.samples and ticket.request.speculation is not None:
+                row, count = end + counts[piece.id] - 1, len(ticket.outcomes) + counts[piece.id]
                 self._states[piece.id] = count, hidden[row : row + 1].copy()
             end += piece.samples
 
