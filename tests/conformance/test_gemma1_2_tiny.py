@@ -14,15 +14,21 @@ from gemwright import ops
 from gemwright.errors import UnsupportedModel
 from gemwright.models import ARCHITECTURES, Network
 from gemwright.models.weights import Precision
-from gemwright.step import F32, I32, Step
+from gemwright.step import F32, I32
 from gemwright.weights import Checkpoint, open_checkpoint
 from support.altered import with_config, with_zeros, write_gguf
-from support.grouping import in_chunks, mixed
+from support.grouping import in_chunks
+from support.promises import (
+    TARGETS,
+    assert_chunks_change_nothing,
+    assert_company_changes_nothing,
+    assert_rows_are_those_of_the_whole,
+    assert_threads_and_targets_change_nothing,
+)
 from support.tiny_gemma1_2 import FOLDER, GEMMA1, GEMMA2, NAMES, golden
 from support.tiny_gemma3 import assert_near
 
 TOLERANCE = 1e-4
-TARGETS = [name for name, usable in ops.targets().items() if usable]
 SEED = 20261125
 IN_GGUF = [*GEMMA1, "gemma2_bare", "gemma2_27b"]
 CAPPED = ["gemma2_grouped", "gemma2_irregular", "gemma2_27b", "vaultgemma"]
@@ -87,54 +93,22 @@ def test_the_most_likely_continuation_is_that_of_transformers(name: str, precisi
 
 @pytest.mark.parametrize("name", NAMES)
 def test_chunks_and_one_by_one_give_the_bits_of_the_whole_prompt(name: str) -> None:
-    g, net = golden(name), network(name)
-    whole = in_chunks(net, g.tokens, len(g.tokens))
-    logits = net.logits(whole)
-    for size in (1, 2, 7, 8, 31, 32, 33, 64, 255):
-        hidden = in_chunks(net, g.tokens, min(size, len(g.tokens)))
-        assert np.array_equal(hidden, whole), f"chunks of {size}"
-    assert np.array_equal(np.concatenate([net.logits(row[None]) for row in whole]), logits), "logits row by row"
+    assert_chunks_change_nothing(network(name), golden(name).tokens)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sequences_that_share_steps_get_the_bits_they_get_alone(name: str) -> None:
-    g, net = golden(name), network(name)
-    rng = np.random.default_rng(SEED)
-    lengths = (len(g.tokens), 1, 33, len(g.tokens) // 2, 64, 70, 5)
-    sequences = [g.tokens] + [rng.integers(0, net.config.vocabulary, n).astype(np.int32) for n in lengths[1:]]
-    alone = [in_chunks(net, tokens, len(tokens)) for tokens in sequences]
-    for largest in (1, 6, 40):
-        for s, hidden in enumerate(mixed(net, sequences, largest, rng)):
-            assert np.array_equal(hidden, alone[s]), f"sequence {s}, pieces of up to {largest}, seed {SEED}"
+    assert_company_changes_nothing(network(name), golden(name).tokens)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_threads_and_cpu_targets_do_not_change_a_bit(name: str) -> None:
-    g, net = golden(name), network(name)
-    ops.set_threads(1)
-    ops.use_target("scalar")
-    whole = in_chunks(net, g.tokens, len(g.tokens))
-    logits = net.logits(whole)
-    for target in TARGETS:
-        ops.use_target(target)
-        for threads in (1, 2, 3):
-            ops.set_threads(threads)
-            where = f"{target}, {threads} threads"
-            assert np.array_equal(in_chunks(net, g.tokens, 19), whole), where
-            assert np.array_equal(in_chunks(net, g.tokens[:11], 1), whole[:11]), where
-            assert np.array_equal(net.logits(whole), logits), where
+    assert_threads_and_targets_change_nothing(network(name), golden(name).tokens)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_states_of_chosen_tokens_are_those_of_the_whole_step(name: str) -> None:
-    g, net = golden(name), network(name)
-    whole = in_chunks(net, g.tokens, len(g.tokens))
-    count = len(g.tokens)
-    positions = np.arange(count, dtype=np.int32)
-    for rows in ([], [count - 1], [0, 3, 4, count // 2, count - 1]):
-        cache = net.new_cache(capacity_tokens=count, max_step_tokens=count, max_sequences=1)
-        step = Step(g.tokens, positions, np.full(count, cache.open(count), np.int32))
-        assert np.array_equal(net.forward(step, cache, rows), whole[rows])
+    assert_rows_are_those_of_the_whole(network(name), golden(name).tokens)
 
 
 # Formats

@@ -13,12 +13,19 @@ from gemwright.models import ARCHITECTURES, gemma3n
 from gemwright.models.weights import Precision
 from gemwright.step import Step
 from gemwright.weights import open_checkpoint
-from support.grouping import in_chunks, mixed
+from support.grouping import in_chunks
+from support.promises import (
+    TARGETS,
+    assert_chunks_change_nothing,
+    assert_company_changes_nothing,
+    assert_rows_are_those_of_the_whole,
+    assert_threads_and_targets_change_nothing,
+    at_once,
+)
 from support.tiny_gemma3 import assert_near
 from support.tiny_gemma3n import FOLDER, LOOK_EVERY, NAMES, golden
 
 TOLERANCE = 1e-4
-TARGETS = [name for name, usable in ops.targets().items() if usable]
 SEED = 20261126
 
 F32 = npt.NDArray[np.float32]
@@ -30,14 +37,6 @@ def network(name: str, precision: Precision = "default") -> gemma3n.Gemma3n:
     net = ARCHITECTURES[checkpoint.architecture].build(checkpoint, precision)
     assert isinstance(net, gemma3n.Gemma3n)
     return net
-
-
-def forward(net: gemma3n.Gemma3n, tokens: I32, rows: list[int] | None) -> F32:
-    """Hidden states of `rows` of `tokens`, computed in one step."""
-    count = len(tokens)
-    cache = net.new_cache(capacity_tokens=count, max_step_tokens=count, max_sequences=1)
-    slots = np.full(count, cache.open(count), np.int32)
-    return net.forward(Step(tokens, np.arange(count, dtype=np.int32), slots), cache, rows)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -90,56 +89,26 @@ def test_a_greedy_answer_is_that_of_transformers(name: str, precision: Precision
 
 @pytest.mark.parametrize("name", NAMES)
 def test_chunks_and_one_by_one_give_the_bits_of_the_whole_prompt(name: str) -> None:
-    g, net = golden(name), network(name)
-    whole = in_chunks(net, g.tokens, len(g.tokens))
-    logits = net.logits(whole)
-    for size in (1, 2, 7, 16, 31, 32, 33, 39, 255):
-        hidden = in_chunks(net, g.tokens, min(size, len(g.tokens)))
-        assert np.array_equal(hidden, whole), f"chunks of {size}"
-    assert np.array_equal(np.concatenate([net.logits(row[None]) for row in whole]), logits), "logits row by row"
-    prompt = len(g.tokens) * 2 // 3
-    assert np.array_equal(in_chunks(net, g.tokens, [prompt] + [1] * (len(g.tokens) - prompt)), whole)
+    assert_chunks_change_nothing(network(name), golden(name).tokens)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sequences_that_share_steps_get_the_bits_they_get_alone(name: str) -> None:
-    g, net = golden(name), network(name)
-    rng = np.random.default_rng(SEED)
-    lengths = (len(g.tokens), 1, 33, len(g.tokens) // 2, 64, 5)
-    sequences = [g.tokens] + [rng.integers(0, net.config.vocabulary, n).astype(np.int32) for n in lengths[1:]]
-    alone = [in_chunks(net, tokens, len(tokens)) for tokens in sequences]
-    for largest in (1, 6, 40):
-        for s, hidden in enumerate(mixed(net, sequences, largest, rng)):
-            assert np.array_equal(hidden, alone[s]), f"sequence {s}, pieces of up to {largest}, seed {SEED}"
+    assert_company_changes_nothing(network(name), golden(name).tokens)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_threads_and_cpu_targets_do_not_change_a_bit(name: str) -> None:
-    g, net = golden(name), network(name)
-    ops.set_threads(1)
-    ops.use_target("scalar")
-    whole = in_chunks(net, g.tokens, len(g.tokens))
-    logits = net.logits(whole)
-    for target in TARGETS:
-        ops.use_target(target)
-        for threads in (1, 2, 3):
-            ops.set_threads(threads)
-            where = f"{target}, {threads} threads"
-            assert np.array_equal(in_chunks(net, g.tokens, len(g.tokens)), whole), where
-            assert np.array_equal(in_chunks(net, g.tokens[:11], 1), whole[:11]), where
-            assert np.array_equal(net.logits(whole), logits), where
+    assert_threads_and_targets_change_nothing(network(name), golden(name).tokens)
 
 
 @pytest.mark.parametrize("shortcut", [True, False])
 @pytest.mark.parametrize("name", NAMES)
 def test_states_of_chosen_tokens_are_those_of_the_whole_step(name: str, shortcut: bool) -> None:
     """With the prefill shortcut and without it."""
-    g, net = golden(name), network(name)
+    net = network(name)
     net.shortcut = shortcut
-    whole = in_chunks(net, g.tokens, len(g.tokens))
-    count = len(g.tokens)
-    for rows in ([], [count - 1], [0, 3, 4, count // 2, count - 1], list(range(count))):
-        assert np.array_equal(forward(net, g.tokens, rows), whole[rows]), f"rows {rows}"
+    assert_rows_are_those_of_the_whole(net, golden(name).tokens)
 
 
 def test_a_shortened_prompt_leaves_the_cache_as_a_whole_one_does() -> None:
@@ -168,14 +137,14 @@ def test_the_shortcut_computes_only_wanted_tokens_above_the_last_owner(
 
     monkeypatch.setattr(ops, "attend", counting)
     count, owners, layers = len(g.tokens), net.config.owners, net.config.layers
-    forward(net, g.tokens, [5, count - 1])
+    at_once(net, g.tokens, [5, count - 1])
     assert queries == [count] * (owners - 1) + [2] * (layers - owners + 1)
     queries.clear()
-    forward(net, g.tokens, [])
+    at_once(net, g.tokens, [])
     assert queries == [count] * (owners - 1), "nobody wants a state: the last owner's keys are all that is needed"
     queries.clear()
     net.shortcut = False
-    forward(net, g.tokens, [5, count - 1])
+    at_once(net, g.tokens, [5, count - 1])
     assert queries == [count] * (layers - 1) + [2]
 
 
