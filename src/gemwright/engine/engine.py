@@ -207,7 +207,7 @@ class Engine:
         return score_rows(self._network, hidden, counts, self._vocabulary)
 
     def _remember(self, slices: Sequence[Slice], hidden: F32, drawn: tuple[_Drawn, ...]) -> None:
-        """The state the newest token was drawn from, where somebody guesses. Cut short, it is missing: `_view` sees that."""
+        """The state the newest token was drawn from, if somebody guesses. Cut short, it is missing: see `_view`."""
         counts = Counter(one.ticket.id for one in drawn)
         end = 0
         for piece in slices:
